@@ -1,0 +1,87 @@
+import type { DatasetSource, FilterOptions, PreferenceOptions, SamplingOptions, TeacherOptions, TrainingOptions } from './spec.ts';
+
+/** The rows a step works on: those of D_imp, D_pol or the held-out set, after ingest. */
+export type RowSpace = 'improver' | 'policy' | 'heldOut';
+
+/** Templates a prompt can be filled from; `plain` is x itself. */
+export type PromptName = 'plain' | 'teach' | 'train' | 'refine' | 'refine-without-reference' | 'train-with-reference';
+
+/**
+ * What each kind of step needs beside its inputs. Everything here enters the cache key; nothing else does but the inputs' digests and the
+ * step's version. Every step has one output: a table, a model folder or a report.
+ */
+export interface StepParameters {
+  /** Local. A model folder becomes an artifact. */
+  'import-model': { readonly path: string };
+  /** Local. Rows of a file in canonical form; `against`: rows whose prompt stands in that set too are dropped (`shared_prompt`). */
+  'ingest': { readonly source: DatasetSource; readonly space: RowSpace; readonly against: boolean };
+  /** Worker, sharded. Inputs: rows, model, and for refining: draft. */
+  'generate': { readonly prompt: PromptName; readonly promptHash: string; readonly sampling: SamplingOptions; readonly seed: number; readonly sampleIndex: number };
+  /** Local, sharded. Inputs: rows, and for `teach`: draft. */
+  'teach': { readonly prompt: PromptName; readonly promptHash: string; readonly teacher: TeacherOptions };
+  /** Worker, sharded. Inputs: rows, model, answers (a generate or teach step) or none: the reference; `chrf` compares answers with the reference. */
+  'score': { readonly of: 'answers' | 'reference'; readonly chrf: boolean; readonly maxLength: number; readonly blockRows: number; readonly dtype: 'float32' | 'bfloat16' };
+  /** Local. Inputs: external, and improved when it is a target (score steps). */
+  'filter': FilterOptions;
+  /** Local. Inputs: rows, draft, filter, external and improved (teach steps). */
+  'build-sft': { readonly prompt: PromptName; readonly promptHash: string };
+  /** Worker. Inputs: model, dataset. */
+  'sft': { readonly training: TrainingOptions; readonly seed: number };
+  /** Local. Inputs: rows, rejected, and chosen unless the reference is the chosen side. */
+  'pair': { readonly chosen: 'refined' | 'reference' };
+  /** Worker. Inputs: policy, reference, dataset. */
+  'dpo': { readonly preference: PreferenceOptions; readonly seed: number };
+  /** Local. Inputs: answers, scores: the measures of one model on the held-out prompts. */
+  'measure': { readonly model: string };
+  /** Local. Inputs: every other step, for order. */
+  'report': Record<string, never>;
+}
+
+export type StepKind = keyof StepParameters;
+
+/** A planned step. `inputs` maps a role to the key of the step whose output fills it. */
+export type StepPlan = { readonly [Kind in StepKind]: {
+  readonly key: string;
+  readonly kind: Kind;
+  /** One line for people. */
+  readonly title: string;
+  /** Set for the kinds that work row by row. */
+  readonly space: RowSpace | null;
+  readonly inputs: Readonly<Record<string, string>>;
+  readonly parameters: StepParameters[Kind];
+} }[StepKind];
+
+export type StepPlanOf<Kind extends StepKind> = Extract<StepPlan, { readonly kind: Kind }>;
+
+/** Steps in topological order. */
+export interface Plan { readonly steps: readonly StepPlan[] }
+
+interface KindTraits {
+  readonly where: 'local' | 'worker';
+  /** Cut into shards of rows, then merged. */
+  readonly sharded: boolean;
+  /** An equal finished task may stand in for a new one. */
+  readonly cacheable: boolean;
+  /** Raised when the meaning of the step changes: part of the cache key. */
+  readonly version: number;
+}
+
+export const stepKinds: Readonly<Record<StepKind, KindTraits>> = {
+  'import-model': { where: 'local', sharded: false, cacheable: false, version: 1 },
+  'ingest': { where: 'local', sharded: false, cacheable: false, version: 1 },
+  'generate': { where: 'worker', sharded: true, cacheable: true, version: 1 },
+  'teach': { where: 'local', sharded: true, cacheable: true, version: 1 },
+  'score': { where: 'worker', sharded: true, cacheable: true, version: 1 },
+  'filter': { where: 'local', sharded: false, cacheable: true, version: 1 },
+  'build-sft': { where: 'local', sharded: false, cacheable: true, version: 1 },
+  'sft': { where: 'worker', sharded: false, cacheable: true, version: 1 },
+  'pair': { where: 'local', sharded: false, cacheable: true, version: 1 },
+  'dpo': { where: 'worker', sharded: false, cacheable: true, version: 1 },
+  'measure': { where: 'local', sharded: false, cacheable: true, version: 1 },
+  'report': { where: 'local', sharded: false, cacheable: false, version: 1 },
+};
+
+/** Inputs that a shard reads only its own rows of: the source is sharded over the same rows. */
+export function isShardwise(step: StepPlan, source: StepPlan): boolean {
+  return stepKinds[step.kind].sharded && stepKinds[source.kind].sharded && step.space === source.space;
+}

@@ -1,0 +1,33 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buildReport, renderReport } from '@sgpo/core';
+import { usageOfTasks } from '../teacher-usage.ts';
+import type { LocalStep } from './local-task.ts';
+
+/** Sets down what the run did, from Postgres alone. */
+export const report: LocalStep<'report'> = async ({ services, task }) => {
+  const { database, store } = services;
+  const tree = await database.runs.tree(task.runId);
+  if (tree === null) throw new TypeError(`no run ${task.runId}`);
+  const steps = tree.steps.filter((step) => step.kind !== 'report');
+  const artifacts = await Promise.all(steps.map(async (step) => {
+    if (step.output === null) return [];
+    const record = await database.artifacts.get(step.output);
+    return record === null ? [] : [{ role: step.key, record, path: store.path(step.output) }];
+  }));
+  const built = buildReport({
+    run: tree.run,
+    endedAt: new Date(),
+    steps: steps.map((step) => (step.kind === 'teach' ? { ...step, stats: usageOfTasks(step.tasks) } : step)),
+    metrics: await database.metrics.ofRun(task.runId),
+    artifacts: artifacts.flat().map(({ role, record, path }) => ({ role, path, kind: record.kind, digest: record.digest, rows: record.rows, bytes: record.bytes, meta: record.meta })),
+  });
+  const published = await store.publish(async (folder) => {
+    await writeFile(join(folder, 'report.json'), `${JSON.stringify(built, null, 2)}\n`);
+    await writeFile(join(folder, 'report.md'), renderReport(built));
+  });
+  return {
+    output: { digest: published.digest, kind: 'report', bytes: published.bytes, rows: null, files: published.files, meta: {} },
+    rowsIn: 0, rowsOut: 0, dropped: {}, stats: {}, provenance: {}, peakRssBytes: null,
+  };
+};

@@ -1,0 +1,57 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { createFolderStore, createTables } from '@sgpo/artifacts';
+import { createDatabase } from '@sgpo/database';
+import { createQueues, startConsumer, startRelay } from '@sgpo/queue';
+import { pino } from 'pino';
+import type { AttemptId, RunId, TaskId } from '@sgpo/core';
+import { createAdvance } from './advance.ts';
+import { readConfig } from './config.ts';
+import { followAttempt } from './follow.ts';
+import { runLocalTask } from './local/run-local.ts';
+import { placeTasks } from './place.ts';
+import { startReconciler } from './reconcile.ts';
+import type { Services } from './services.ts';
+import { createWorkerRegistry } from './worker-registry.ts';
+
+const config = readConfig(process.env);
+const log = pino({ level: config.logLevel, base: { app: 'orchestrator' } });
+const database = createDatabase({ url: config.databaseUrl });
+const store = createFolderStore({ root: config.store });
+const tables = createTables({ store, temporaryRoot: join(config.store, 'tmp') });
+const queues = createQueues({ redisUrl: config.redisUrl });
+const registry = createWorkerRegistry({ addresses: config.workers, tls: config.tls, database, log });
+const services: Services = {
+  database, store, tables, registry, log, holder: `${hostname()}-${String(process.pid)}-${randomUUID()}`,
+  leaseMs: config.leaseMs, dataRoots: config.dataRoots, allowedHosts: config.allowedHosts, environment: process.env,
+};
+
+const advance = createAdvance(services);
+const relay = await startRelay({ database, queues, intervalMs: 1_000, log });
+const consumers = [
+  startConsumer({ queues, queue: 'advance', concurrency: 4, log, handle: ({ runId }) => advance(runId as RunId) }),
+  startConsumer({ queues, queue: 'place', concurrency: 1, log, handle: () => placeTasks(services) }),
+  startConsumer({ queues, queue: 'follow', concurrency: 256, log, handle: ({ attemptId }, signal) => followAttempt(services, attemptId as AttemptId, signal) }),
+  startConsumer({ queues, queue: 'local', concurrency: 4, log, handle: ({ taskId }, signal) => runLocalTask(services, taskId as TaskId, signal) }),
+];
+const reconciler = startReconciler(services);
+log.info({ workers: config.workers }, 'orchestrator is up');
+
+let stopping = false;
+async function stop(): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  log.info('stopping');
+  await reconciler.close();
+  await Promise.all(consumers.map((consumer) => consumer.close({ timeoutMs: 10_000 })));
+  await relay.close();
+  registry.close();
+  await queues.close();
+  await tables.close();
+  await database.close();
+  process.exit(0);
+}
+process.once('SIGINT', () => { void stop(); });
+process.once('SIGTERM', () => { void stop(); });
+process.once('disconnect', () => { void stop(); });

@@ -1,0 +1,116 @@
+import { cacheKey, fillPrompt, stepKinds, type Digest, type Message, type PromptName, type StepPlanOf } from '@sgpo/core';
+import type { ArtifactInput, RunTree, TaskRow } from '@sgpo/database';
+import type { WorkerTaskSpec } from '@sgpo/worker-client';
+import type { LocalTaskSpec } from './local/local-task.ts';
+import type { Services } from './services.ts';
+import { inputOf, planOf, wholeInputOf } from './step-inputs.ts';
+import { tableSchemas } from './table-schemas.ts';
+
+type StepWithTasks = RunTree['steps'][number];
+
+/** What a task needs to become ready: its frozen spec, the key equal tasks share, and the artifacts it reads. */
+export interface PreparedTask { readonly spec: WorkerTaskSpec | LocalTaskSpec; readonly cacheKey: string; readonly inputs: readonly ArtifactInput[] }
+
+/**
+ * Writes the tables a worker or teacher task reads (content-addressed, so that doing it twice does nothing) and freezes its spec.
+ * Nothing that cannot change a result enters the key: neither shard numbers, nor addresses, nor limits of concurrency.
+ */
+export async function prepareTask(services: Services, tree: RunTree, step: StepWithTasks, task: TaskRow): Promise<PreparedTask> {
+  const plan = planOf(step);
+  const keyOf = (parameters: unknown, inputs: Record<string, string | readonly string[]>): string =>
+    cacheKey({ kind: plan.kind, version: stepKinds[plan.kind].version, role: task.role, parameters, inputs });
+
+  if (task.role === 'merge') {
+    const shards = step.tasks.filter((other) => other.role === 'shard').map((shard) => shard.output).filter((output) => output !== null);
+    return { spec: { kind: 'merge', of: plan.kind as 'generate' | 'teach' | 'score', shards }, cacheKey: keyOf({}, { shards }), inputs: shards.map((digest) => ({ role: 'shard', digest })) };
+  }
+  switch (plan.kind) {
+    case 'generate': {
+      const model = wholeInputOf(tree, step, 'model');
+      const input = await writeRequests(services, tree, step, task, plan.parameters.prompt);
+      const { sampling, seed, sampleIndex } = plan.parameters;
+      return { spec: { kind: 'generate', model, input, sampling, seed, sampleIndex }, cacheKey: keyOf(plan.parameters, { model, input }), inputs: [{ role: 'model', digest: model }, { role: 'requests', digest: input }] };
+    }
+    case 'teach': {
+      const input = await writeRequests(services, tree, step, task, plan.parameters.prompt);
+      const { model, temperature, topP, maxTokens, seed } = plan.parameters.teacher;
+      return {
+        spec: { kind: 'teach', requests: input, teacher: plan.parameters.teacher }, inputs: [{ role: 'requests', digest: input }],
+        cacheKey: keyOf({ promptHash: plan.parameters.promptHash, model, temperature, topP, maxTokens, seed }, { input }),
+      };
+    }
+    case 'score': {
+      const model = wholeInputOf(tree, step, 'model');
+      const input = await writeScoreInput(services, tree, step, task, plan);
+      const { maxLength, blockRows, dtype, chrf } = plan.parameters;
+      return { spec: { kind: 'score', model, input, maxLength, blockRows, dtype, chrf }, cacheKey: keyOf(plan.parameters, { model, input }), inputs: [{ role: 'model', digest: model }, { role: 'answers', digest: input }] };
+    }
+    case 'sft': {
+      const model = wholeInputOf(tree, step, 'model');
+      const dataset = wholeInputOf(tree, step, 'dataset');
+      return {
+        spec: { kind: 'sft', model, dataset, ...plan.parameters, checkpointSeconds: tree.run.spec.execution.checkpointSeconds }, cacheKey: keyOf(plan.parameters, { model, dataset }),
+        inputs: [{ role: 'model', digest: model }, { role: 'dataset', digest: dataset }],
+      };
+    }
+    case 'dpo': {
+      const model = wholeInputOf(tree, step, 'policy');
+      const reference = wholeInputOf(tree, step, 'reference');
+      const dataset = wholeInputOf(tree, step, 'dataset');
+      return {
+        spec: { kind: 'dpo', model, reference, dataset, ...plan.parameters, checkpointSeconds: tree.run.spec.execution.checkpointSeconds },
+        cacheKey: keyOf(plan.parameters, { model, reference, dataset }),
+        inputs: [{ role: 'policy', digest: model }, { role: 'reference', digest: reference }, { role: 'dataset', digest: dataset }],
+      };
+    }
+    case 'import-model':
+    case 'ingest':
+    case 'filter':
+    case 'build-sft':
+    case 'pair':
+    case 'measure':
+    case 'report': {
+      const inputs = plan.kind === 'report' ? {} : Object.fromEntries(Object.keys(step.inputs).map((role) => [role, wholeInputOf(tree, step, role)]));
+      const spec = { kind: plan.kind, parameters: plan.parameters, inputs } as LocalTaskSpec;
+      return { spec, cacheKey: keyOf(plan.parameters, inputs), inputs: Object.entries(inputs).map(([role, digest]) => ({ role, digest })) };
+    }
+  }
+}
+
+const shardRange = (task: TaskRow): { from: number; to: number } => ({ from: task.posFrom ?? 0, to: task.posTo ?? Number.MAX_SAFE_INTEGER });
+
+/** One request a row: the prompt template filled with x, and with the draft and the reference where it has slots for them. Rows without a draft ask nothing. */
+async function writeRequests(services: Services, tree: RunTree, step: StepWithTasks, task: TaskRow, prompt: PromptName): Promise<Digest> {
+  const needsDraft = step.inputs['draft'] !== undefined;
+  const joined = services.tables.join({
+    rows: { source: inputOf(tree, step, task, 'rows'), columns: { prompt: 'prompt', reference: 'response' } },
+    ...(needsDraft ? { draft: { source: inputOf(tree, step, task, 'draft'), columns: { draft: 'text', draftDrop: 'drop_reason' } } } : {}),
+  }, shardRange(task));
+  async function* requests() {
+    for await (const row of joined) {
+      if (needsDraft && (typeof row['draft'] !== 'string' || row['draftDrop'] !== null)) continue;
+      const filled = fillPrompt(prompt, {
+        prompt: row['prompt'] as readonly Message[], reference: row['reference'] as string, ...(needsDraft ? { draft: row['draft'] as string } : {}),
+      });
+      yield { id: row['id'] as string, pos: row['pos'] as number, messages: filled };
+    }
+  }
+  return (await services.tables.write(tableSchemas.requests, requests())).digest;
+}
+
+/** What is scored: given answers under their prompts, or the references with the answers beside them for chrF. */
+async function writeScoreInput(services: Services, tree: RunTree, step: StepWithTasks, task: TaskRow, plan: StepPlanOf<'score'>): Promise<Digest> {
+  const joined = services.tables.join({
+    rows: { source: inputOf(tree, step, task, 'rows'), columns: { prompt: 'prompt', reference: 'response' } },
+    answers: { source: inputOf(tree, step, task, 'answers'), columns: { answer: 'text', answerDrop: 'drop_reason' } },
+  }, shardRange(task));
+  async function* rows() {
+    for await (const row of joined) {
+      const answer = row['answerDrop'] === null && typeof row['answer'] === 'string' ? row['answer'] : null;
+      const base = { id: row['id'] as string, pos: row['pos'] as number, messages: row['prompt'] as readonly Message[] };
+      if (plan.parameters.of === 'reference') yield { ...base, response: row['reference'] as string, hypothesis: answer };
+      else if (answer !== null) yield { ...base, response: answer, hypothesis: null };
+    }
+  }
+  return (await services.tables.write(tableSchemas.scoreInput, rows())).digest;
+}

@@ -27,19 +27,19 @@ export async function finishOnWorker(services: Services, input: { readonly attem
     }
     case 'canceled':
       await database.attempts.end(attempt.id, cancelWanted
-        ? { state: 'canceled', failure: null, then: { kind: 'cancel' } }
-        : { state: 'lost', failure, then: decideRetry({ failureClass: 'infrastructure', attempts: attempt.number }) });
+        ? { state: 'canceled', failure: null, next: { kind: 'cancel' } }
+        : { state: 'lost', failure, next: decideRetry({ failureClass: 'infrastructure', attempts: attempt.number }) });
       return;
     case 'checkpointed':
-      await database.attempts.end(attempt.id, { state: 'lost', failure, then: cancelWanted ? { kind: 'cancel' } : { kind: 'retry', delayMs: 0 } });
+      await database.attempts.end(attempt.id, { state: 'lost', failure, next: cancelWanted ? { kind: 'cancel' } : { kind: 'retry', delayMs: 0 } });
       return;
     case 'lost':
-      await database.attempts.end(attempt.id, { state: 'lost', failure, then: cancelWanted ? { kind: 'cancel' } : decideRetry({ failureClass: 'infrastructure', attempts: attempt.number }) });
+      await database.attempts.end(attempt.id, { state: 'lost', failure, next: cancelWanted ? { kind: 'cancel' } : decideRetry({ failureClass: 'infrastructure', attempts: attempt.number }) });
       return;
     case 'failed':
       await database.attempts.end(attempt.id, {
         state: 'failed', failure,
-        then: cancelWanted ? { kind: 'cancel' } : decideRetry({ failureClass: finished.error?.failureClass ?? 'infrastructure', attempts: attempt.number }),
+        next: cancelWanted ? { kind: 'cancel' } : decideRetry({ failureClass: finished.error?.failureClass ?? 'infrastructure', attempts: attempt.number }),
       });
   }
 }

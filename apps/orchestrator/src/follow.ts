@@ -73,7 +73,7 @@ class Follower {
     if (started === null) return false;
     if (!started) {
       await database.attempts.end(this.#attempt.id, {
-        state: 'lost', failure: { code: 'WORKER.LOST', message: 'the worker had no free slot', remedy: 'The task is placed again by itself' }, then: { kind: 'retry', delayMs: 1_000 },
+        state: 'lost', failure: { code: 'WORKER.LOST', message: 'the worker had no free slot', remedy: 'The task is placed again by itself' }, next: { kind: 'retry', delayMs: 1_000 },
       });
       return false;
     }
@@ -137,7 +137,7 @@ class Follower {
   }
 
   async #endWith(failure: Failure, failureClass: 'invalid' | 'infrastructure'): Promise<void> {
-    const then = this.#cancelWanted ? { kind: 'cancel' as const } : decideRetry({ failureClass, attempts: this.#attempt.number });
-    await this.#services.database.attempts.end(this.#attempt.id, { state: failureClass === 'invalid' ? 'failed' : 'lost', failure, then });
+    const next = this.#cancelWanted ? { kind: 'cancel' as const } : decideRetry({ failureClass, attempts: this.#attempt.number });
+    await this.#services.database.attempts.end(this.#attempt.id, { state: failureClass === 'invalid' ? 'failed' : 'lost', failure, next });
   }
 }

@@ -1,3 +1,4 @@
+import type { PublishedTable } from '@sgpo/artifacts';
 import { cacheKey, fillPrompt, stepKinds, type Digest, type Message, type PromptName, type StepPlanOf } from '@sgpo/core';
 import type { ArtifactInput, RunTree, TaskRow } from '@sgpo/database';
 import type { WorkerTaskSpec } from '@sgpo/worker-client';
@@ -27,23 +28,30 @@ export async function prepareTask(services: Services, tree: RunTree, step: StepW
   switch (plan.kind) {
     case 'generate': {
       const model = wholeInputOf(tree, step, 'model');
-      const input = await writeRequests(services, tree, step, task, plan.parameters.prompt);
+      const requests = await writeRequests(services, tree, step, task, plan.parameters.prompt);
       const { sampling, seed, sampleIndex } = plan.parameters;
-      return { spec: { kind: 'generate', model, input, sampling, seed, sampleIndex }, cacheKey: keyOf(plan.parameters, { model, input }), inputs: [{ role: 'model', digest: model }, { role: 'requests', digest: input }] };
+      return {
+        spec: { kind: 'generate', model, input: requests.digest, sampling, seed, sampleIndex }, cacheKey: keyOf(plan.parameters, { model, input: requests.digest }),
+        inputs: [{ role: 'model', digest: model }, written('requests', requests, { promptHash: plan.parameters.promptHash })],
+      };
     }
     case 'teach': {
-      const input = await writeRequests(services, tree, step, task, plan.parameters.prompt);
+      const requests = await writeRequests(services, tree, step, task, plan.parameters.prompt);
       const { model, temperature, topP, maxTokens, seed } = plan.parameters.teacher;
       return {
-        spec: { kind: 'teach', requests: input, teacher: plan.parameters.teacher }, inputs: [{ role: 'requests', digest: input }],
-        cacheKey: keyOf({ promptHash: plan.parameters.promptHash, model, temperature, topP, maxTokens, seed }, { input }),
+        spec: { kind: 'teach', requests: requests.digest, teacher: plan.parameters.teacher },
+        cacheKey: keyOf({ promptHash: plan.parameters.promptHash, model, temperature, topP, maxTokens, seed }, { input: requests.digest }),
+        inputs: [written('requests', requests, { promptHash: plan.parameters.promptHash })],
       };
     }
     case 'score': {
       const model = wholeInputOf(tree, step, 'model');
-      const input = await writeScoreInput(services, tree, step, task, plan);
+      const answers = await writeScoreInput(services, tree, step, task, plan);
       const { maxLength, blockRows, dtype, chrf } = plan.parameters;
-      return { spec: { kind: 'score', model, input, maxLength, blockRows, dtype, chrf }, cacheKey: keyOf(plan.parameters, { model, input }), inputs: [{ role: 'model', digest: model }, { role: 'answers', digest: input }] };
+      return {
+        spec: { kind: 'score', model, input: answers.digest, maxLength, blockRows, dtype, chrf }, cacheKey: keyOf(plan.parameters, { model, input: answers.digest }),
+        inputs: [{ role: 'model', digest: model }, written('answers', answers, {})],
+      };
     }
     case 'sft': {
       const model = wholeInputOf(tree, step, 'model');
@@ -77,10 +85,14 @@ export async function prepareTask(services: Services, tree: RunTree, step: StepW
   }
 }
 
+/** An input that was written for this task alone: recorded with it. */
+const written = (role: string, table: PublishedTable, meta: Record<string, unknown>): ArtifactInput =>
+  ({ role, digest: table.digest, artifact: { digest: table.digest, kind: 'table', bytes: table.bytes, rows: table.rows, files: table.files, meta } });
+
 const shardRange = (task: TaskRow): { from: number; to: number } => ({ from: task.posFrom ?? 0, to: task.posTo ?? Number.MAX_SAFE_INTEGER });
 
 /** One request a row: the prompt template filled with x, and with the draft and the reference where it has slots for them. Rows without a draft ask nothing. */
-async function writeRequests(services: Services, tree: RunTree, step: StepWithTasks, task: TaskRow, prompt: PromptName): Promise<Digest> {
+async function writeRequests(services: Services, tree: RunTree, step: StepWithTasks, task: TaskRow, prompt: PromptName): Promise<PublishedTable> {
   const needsDraft = step.inputs['draft'] !== undefined;
   const joined = services.tables.join({
     rows: { source: inputOf(tree, step, task, 'rows'), columns: { prompt: 'prompt', reference: 'response' } },
@@ -95,11 +107,11 @@ async function writeRequests(services: Services, tree: RunTree, step: StepWithTa
       yield { id: row['id'] as string, pos: row['pos'] as number, messages: filled };
     }
   }
-  return (await services.tables.write(tableSchemas.requests, requests())).digest;
+  return await services.tables.write(tableSchemas.requests, requests());
 }
 
 /** What is scored: given answers under their prompts, or the references with the answers beside them for chrF. */
-async function writeScoreInput(services: Services, tree: RunTree, step: StepWithTasks, task: TaskRow, plan: StepPlanOf<'score'>): Promise<Digest> {
+async function writeScoreInput(services: Services, tree: RunTree, step: StepWithTasks, task: TaskRow, plan: StepPlanOf<'score'>): Promise<PublishedTable> {
   const joined = services.tables.join({
     rows: { source: inputOf(tree, step, task, 'rows'), columns: { prompt: 'prompt', reference: 'response' } },
     answers: { source: inputOf(tree, step, task, 'answers'), columns: { answer: 'text', answerDrop: 'drop_reason' } },
@@ -112,5 +124,5 @@ async function writeScoreInput(services: Services, tree: RunTree, step: StepWith
       else if (answer !== null) yield { ...base, response: answer, hypothesis: null };
     }
   }
-  return (await services.tables.write(tableSchemas.scoreInput, rows())).digest;
+  return await services.tables.write(tableSchemas.scoreInput, rows());
 }

@@ -13,7 +13,7 @@ export async function reconcile(services: Services): Promise<void> {
   const forgotten = await database.attempts.forgotten({ readyForMs });
   for (const id of forgotten.lostLocalAttempts) {
     const ended = await database.attempts.end(id, {
-      state: 'lost', failure: { code: 'WORKER.LOST', message: 'the process that ran the step is gone', remedy: 'The step is started again by itself' }, then: { kind: 'retry', delayMs: 0 },
+      state: 'lost', failure: { code: 'WORKER.LOST', message: 'the process that ran the step is gone', remedy: 'The step is started again by itself' }, next: { kind: 'retry', delayMs: 0 },
     });
     if (ended) log.warn({ attemptId: id }, 'local step lost its process: starting it again');
   }

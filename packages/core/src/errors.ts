@@ -26,6 +26,7 @@ export const errorCatalogue = {
   'ARTIFACT.FILE_NOT_FOUND': { http: 404, retry: 'never', title: 'The artifact has no such file' },
   'ARTIFACT.MISSING_FILES': { http: 500, retry: 'backoff', title: 'Files of an artifact are gone from the store' },
   'ARTIFACT.CORRUPT': { http: 500, retry: 'never', title: 'A stored file differs from its manifest' },
+  'ARTIFACT.MIXED_ENGINES': { http: 409, retry: 'never', title: 'Scores of different engines are never mixed' },
   'SPEC.INVALID': { http: 400, retry: 'never', title: 'The run spec is not valid' },
   'SPEC.UNKNOWN_PRESET': { http: 400, retry: 'never', title: 'No such preset' },
   'SPEC.CONFLICT': { http: 400, retry: 'never', title: 'Options of the spec contradict each other' },

@@ -30,7 +30,11 @@ export interface ArtifactRecord {
   readonly digest: Digest; readonly kind: 'table' | 'model' | 'report'; readonly bytes: number; readonly rows: number | null;
   readonly files: readonly ArtifactFile[]; readonly meta: Readonly<Record<string, unknown>>; readonly createdAt: Date;
 }
-export interface ArtifactInput { readonly role: string; readonly digest: Digest }
+export interface ArtifactInput {
+  readonly role: string; readonly digest: Digest;
+  /** The record of an artifact that was written for the task alone (its requests, say) and that no task made: it is recorded with the task. */
+  readonly artifact?: Omit<ArtifactRecord, 'createdAt'>;
+}
 
 export interface RunRow {
   readonly id: RunId; readonly teamId: TeamId; readonly name: string | null; readonly preset: string; readonly state: RunState; readonly spec: RunSpec;
@@ -109,7 +113,7 @@ export interface StepRepository {
 
 export interface TaskRepository {
   get(id: TaskId): Promise<TaskRow | null>;
-  /** pending → ready with its frozen spec; emits `local {taskId}` or `place {}`. */
+  /** pending → ready with its frozen spec; emits `local {taskId}` or `place {}`. ARTIFACT.NOT_FOUND when an input is neither recorded nor comes with its record. */
   markReady(id: TaskId, input: { readonly cacheKey: string; readonly spec: unknown; readonly inputs: readonly ArtifactInput[] }): Promise<boolean>;
   /** pending → cached: output, counts and stats of `from` are taken over; `reuses` names the task that was run. */
   markCached(id: TaskId, input: { readonly cacheKey: string; readonly from: TaskId }): Promise<boolean>;
@@ -136,21 +140,25 @@ export interface AttemptRepository {
   claimLocal(input: { readonly taskId: TaskId; readonly holder: string; readonly holdMs: number }): Promise<AttemptRow | null>;
   /** Takes a live worker attempt that nobody holds (or `holder` itself). null when somebody does, or it has ended. */
   take(input: { readonly id: AttemptId; readonly holder: string; readonly holdMs: number }): Promise<AttemptRow | null>;
-  /** Lets go of an attempt, so that another process may take it at once; emits `follow` again. */
+  /** Lets go of a worker attempt, so that another process may take it at once; emits `follow` again. */
   release(input: { readonly id: AttemptId; readonly holder: string }): Promise<void>;
   /** leased → running. */
   started(id: AttemptId): Promise<boolean>;
   /** Extends the hold, and the lease by `leaseMs` when given. null when the attempt has ended or is held by another. */
   renew(input: { readonly id: AttemptId; readonly holder: string; readonly holdMs: number; readonly leaseMs: number | null }): Promise<{ readonly cancelWanted: boolean } | null>;
-  /** Takes over journal events in order: progress on the task, metric points, log and phase events; skips what eventsSeen covers. */
+  /**
+   * Takes over journal events in order: progress on the task, metric points, log and phase events; skips a batch that eventsSeen covers and one of an
+   * attempt that has ended. A point that is not a finite number becomes a `task.log` event.
+   */
   report(id: AttemptId, batch: AttemptReport): Promise<void>;
-  /** Attempt and task → succeeded; artifact, links, counts, event; lease gone; emits `advance` (and `place` for a worker's). `inputs` become in-links. */
+  /** Attempt and task → succeeded; artifact, links, counts, event; lease gone; emits `advance` (and `place` for a worker's). `inputs` become in-links.
+   * false when the attempt has ended, and when its task was canceled meanwhile: then the attempt ends as canceled, for there is nothing left to do for it. */
   succeed(id: AttemptId, result: TaskResult): Promise<boolean>;
   /**
    * Attempt → failed | lost | canceled; lease gone. Then task → ready with notBefore (retry), failed, or canceled; when its run is no longer running the
-   * task is canceled whatever `then` says. Emits `advance`, and `place` / `local` at notBefore for a retry.
+   * task is canceled whatever `next` says. Emits `advance`, and `place` / `local` at notBefore for a retry.
    */
-  end(id: AttemptId, input: { readonly state: 'failed' | 'lost' | 'canceled'; readonly failure: Failure | null; readonly then: { readonly kind: 'retry'; readonly delayMs: number } | { readonly kind: 'fail' } | { readonly kind: 'cancel' } }): Promise<boolean>;
+  end(id: AttemptId, input: { readonly state: 'failed' | 'lost' | 'canceled'; readonly failure: Failure | null; readonly next: { readonly kind: 'retry'; readonly delayMs: number } | { readonly kind: 'fail' } | { readonly kind: 'cancel' } }): Promise<boolean>;
   /** What may have been forgotten: see the reconciler. */
   forgotten(input: { readonly readyForMs: number }): Promise<{
     /** Ready local tasks that nobody claimed for readyForMs. */

@@ -59,7 +59,7 @@ export function createRpcClient<S extends GenServiceMethods>(service: GenService
   return Object.assign(Object.fromEntries(methods), { close: () => { channel.close(); } }) as RpcClient<S>;
 }
 
-function codec(schema: DescMessage): { serialize(value: unknown): Buffer; deserialize(bytes: Buffer): unknown } {
+function codec(schema: DescMessage): { readonly serialize: (value: unknown) => Buffer; readonly deserialize: (bytes: Buffer) => unknown } {
   return {
     serialize: (value) => Buffer.from(toBinary(schema, value as MessageShape<DescMessage>)),
     deserialize: (bytes) => fromBinary(schema, bytes),

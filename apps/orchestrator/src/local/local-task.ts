@@ -19,7 +19,7 @@ export interface LocalContext {
   readonly attempt: AttemptRow;
   /** Aborts on cancel, on loss of the attempt, and on shutdown. */
   readonly signal: AbortSignal;
-  progress(done: number, total: number): void;
+  readonly progress: (done: number, total: number) => void;
 }
 
 /** One kind of local step: effects at its edges, decisions from core. */

@@ -32,8 +32,8 @@ export async function runLocalTask(services: Services, taskId: TaskId, shutdown:
     if (!await database.attempts.succeed(attempt.id, result)) log.warn({ taskId, attemptId: attempt.id }, 'result came after the attempt had ended');
   } catch (error) {
     await reporter.close();
-    if (canceled) await database.attempts.end(attempt.id, { state: 'canceled', failure: null, then: { kind: 'cancel' } });
-    else if (shutdown.aborted) await database.attempts.end(attempt.id, { state: 'lost', failure: null, then: { kind: 'retry', delayMs: 0 } });
+    if (canceled) await database.attempts.end(attempt.id, { state: 'canceled', failure: null, next: { kind: 'cancel' } });
+    else if (shutdown.aborted) await database.attempts.end(attempt.id, { state: 'lost', failure: null, next: { kind: 'retry', delayMs: 0 } });
     else await endFailed(services, attempt, task, error);
   } finally {
     stop.abort();
@@ -59,8 +59,8 @@ async function endFailed(services: Services, attempt: AttemptRow, task: TaskRow,
   const { database, log } = services;
   log.error({ taskId: task.id, attemptId: attempt.id, err: error }, 'local step failed');
   const retriable = !(error instanceof SgpoError) || error.entry.retry !== 'never';
-  const then = retriable ? decideRetry({ failureClass: 'infrastructure', attempts: attempt.number }) : { kind: 'fail' as const };
-  await database.attempts.end(attempt.id, { state: 'failed', failure: failureOf(error), then });
+  const next = retriable ? decideRetry({ failureClass: 'infrastructure', attempts: attempt.number }) : { kind: 'fail' as const };
+  await database.attempts.end(attempt.id, { state: 'failed', failure: failureOf(error), next });
 }
 
 async function keepHold(services: Services, attempt: AttemptRow, stop: AbortController, onCancel: () => void): Promise<void> {

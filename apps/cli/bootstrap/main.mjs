@@ -1,0 +1,143 @@
+/**
+ * `node apps/cli/bootstrap/main.mjs COMMAND`: makes sure that everything is installed, then runs the command on Node 24.
+ * Uses nothing but what Node 20 brings, and does again only what has changed.
+ */
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { generateProtoPython, lint } from './checkers.mjs';
+import { checkNode, checkPassable, checkSpace, checkWritable, findPython } from './checks.mjs';
+import { stopRunning } from './commands.mjs';
+import { ensureModel } from './model.mjs';
+import { ensurePackages } from './npm-packages.mjs';
+import { exitCodes, say, seconds, SetupError } from './output.mjs';
+import { home, node24, root, userFolder } from './paths.mjs';
+import { checkPort, parsePort, portOwner, portProblem } from './ports.mjs';
+import { livingHolder } from './process-start.mjs';
+import { ensurePython, isFirstSetup } from './python-packages.mjs';
+import { withSetupLock } from './setup-lock.mjs';
+
+const usage = `Usage: npm run sgpo -- COMMAND [options]   (or npm run demo | start | test | lint)
+
+  demo               a whole small run on this machine, with its report
+  start              the service with its own Postgres, Valkey, worker and teacher
+  test [SUITE]       tests: unit, python, e2e, or all of them
+  token create NAME  a token for the REST API of this SGPO_HOME
+  lint               every checker
+  proto-python       Python messages from proto/
+
+  COMMAND --help     options of a command
+
+Environment: SGPO_HOME (default .sgpo in the checkout), SGPO_PORT (default 8080), SGPO_PYTHON, SGPO_TORCH_INDEX
+(index for PyTorch alone: https://download.pytorch.org/whl/cpu saves gigabytes on a machine without a GPU), DATABASE_URL, REDIS_URL.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 set-up failed, 130 interrupted.
+`;
+
+/**
+ * What each command needs. `serves`: it listens on the API's port.
+ * @type {Record<string, {layers: readonly ('torch' | 'base' | 'embedded' | 'model' | 'dev')[], model: boolean, serves: boolean}>}
+ */
+const commands = {
+  'demo': { layers: ['torch', 'base', 'embedded', 'model'], model: true, serves: true },
+  'start': { layers: ['torch', 'base', 'embedded', 'model'], model: true, serves: true },
+  'test': { layers: ['torch', 'base', 'embedded', 'model', 'dev'], model: true, serves: false },
+  'token': { layers: [], model: false, serves: false },
+  'lint': { layers: ['torch', 'base', 'dev'], model: false, serves: false },
+  'proto-python': { layers: ['torch', 'base', 'dev'], model: false, serves: false },
+};
+
+const isRoot = process.getuid?.() === 0;
+
+/** A stack holds this SGPO_HOME: then the command itself says so, better than a check of ports can. */
+const stackRuns = () => livingHolder(join(home, 'stack.lock')) !== null;
+
+/**
+ * The port for the API as the child's SGPO_PORT. The demo, whose port nobody has to know, evades a taken default.
+ * @param {string} command
+ */
+async function choosePort(command) {
+  if (process.env['SGPO_LISTEN'] || stackRuns()) return process.env['SGPO_PORT'];
+  const port = parsePort(process.env['SGPO_PORT']);
+  if (port === 0) return '0';
+  if (command === 'demo' && process.env['SGPO_PORT'] === undefined && await portProblem(port, '127.0.0.1') !== null) {
+    say(`port ${port} is taken by ${portOwner(port) ?? 'another process'}: the demo uses a free one (SGPO_PORT chooses)`);
+    return '0';
+  }
+  await checkPort(port, '127.0.0.1');
+  return String(port);
+}
+
+/** @param {string} command */
+async function setUp(command) {
+  const { layers, model, serves } = commands[command] ?? { layers: [], model: false, serves: false };
+  const began = performance.now();
+  checkNode(process.versions.node);
+  const fresh = !existsSync(home);
+  checkWritable(root, 'the checkout');
+  checkWritable(home, 'SGPO_HOME');
+  if (isRoot && fresh) chmodSync(home, 0o755); // a strict umask must not close it to Postgres, which runs as nobody
+  if (isRoot) process.umask(0o022);
+  if (layers.includes('embedded') && !process.env['DATABASE_URL']) checkPassable([home, root], isRoot);
+  if (layers.length > 0 && isFirstSetup()) { findPython(process.env); checkSpace(home, 6); }
+  if (serves) await choosePort(command);
+  await withSetupLock(home, async () => {
+    const parts = [ensurePackages(), ...(layers.length > 0 ? [ensurePython(layers)] : [])];
+    try {
+      await Promise.all(parts);
+    } catch (error) {
+      stopRunning();
+      await Promise.allSettled(parts);
+      throw error;
+    }
+    if (model) await ensureModel();
+  });
+  say(`everything is in place, ${seconds(performance.now() - began)}`);
+}
+
+/**
+ * Runs the product's own command line on Node 24, with the terminal attached. It leaves when its channel to us closes.
+ * @param {readonly string[]} args
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Promise<number>}
+ */
+function runCommand(args, env) {
+  return new Promise((done) => {
+    const child = spawn(node24, ['--conditions=source', '--disable-warning=ExperimentalWarning', join(root, 'apps/cli/src/main.ts'), ...args], {
+      cwd: root, env, stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    });
+    for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => { child.kill(signal); });
+    child.once('exit', (code, signal) => {
+      if (signal !== null) process.stderr.write(`sgpo: the command was ended by ${signal}\n`);
+      done(code ?? (signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.failed));
+    });
+  });
+}
+
+/** @param {readonly string[]} args */
+async function main(args) {
+  const command = args[0] ?? '';
+  if (!Object.hasOwn(commands, command)) {
+    const asked = ['--help', '-h', 'help'].includes(command);
+    (asked ? process.stdout : process.stderr).write(command === '' || asked ? usage : `No such command: ${command}\n\n${usage}`);
+    return asked ? exitCodes.ok : exitCodes.usage;
+  }
+  const needs = commands[command];
+  const interrupted = () => { stopRunning(); say('interrupted; run it again to go on'); process.exit(exitCodes.interrupted); };
+  process.on('SIGINT', interrupted).on('SIGTERM', interrupted);
+  const helpOnly = args.includes('--help') || args.includes('-h');
+  if (helpOnly) { checkNode(process.versions.node); await ensurePackages(); } else await setUp(command);
+  if (command === 'lint') return lint();
+  if (command === 'proto-python') return generateProtoPython();
+  const port = needs?.serves && !helpOnly ? await choosePort(command) : process.env['SGPO_PORT'];
+  process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
+  return runCommand(args, { ...process.env, SGPO_HOME: home, INIT_CWD: userFolder, ...(port === undefined ? {} : { SGPO_PORT: port }) });
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  stopRunning();
+  if (!(error instanceof SetupError)) throw error;
+  process.stderr.write(`\nsgpo: ${error.message}\nfix:  ${error.fix}\n`);
+  process.exitCode = exitCodes.setup;
+}

@@ -1,0 +1,11 @@
+export { buildManifest, manifestName, parseManifest, type ArtifactFile, type Manifest } from './manifest.ts';
+export { createFolderStore, type ArtifactStore, type ByteRange, type Published } from './store.ts';
+export type { JoinPart, TableSource } from './join-cursor.ts';
+export type { PosRange } from './pos-order.ts';
+export { createTables, type PublishedTable, type Tables } from './tables.ts';
+export { tableFile } from './table-errors.ts';
+export type { Cell, ColumnType, Row, TableSchema } from './schema.ts';
+export { describeDataset, readDataset, type DatasetDescription, type DatasetFormat, type DatasetOptions } from './dataset.ts';
+export type { NumberedValue } from './json-lines.ts';
+export { describeModelFolder, type ModelFolder } from './model-folder.ts';
+export type { AllowedPlace } from './allowed-path.ts';

@@ -1,0 +1,186 @@
+import { join } from 'node:path';
+import { DuckDBDataChunk, type DuckDBConnection, type DuckDBValue } from '@duckdb/node-api';
+import type { Digest } from '@sgpo/core';
+import { fileBindings, mergeBindings, openEngine, quoteName, quoteText, readParquet, streamRows, type Engine } from './duckdb.ts';
+import { checkNames, openCursor, pick, posOf, type JoinPart, type TableSource } from './join-cursor.ts';
+import { columnsOf, orderFiles, rangeBindings, whereOf, type PosRange } from './pos-order.ts';
+import { compileSchema, type Cell, type CompiledSchema, type Row, type TableSchema } from './schema.ts';
+import type { ArtifactStore, Published } from './store.ts';
+import { locateError, noColumn, readError, tableFile, writeError } from './table-errors.ts';
+
+/** A published table; `rows` is how many it holds. */
+export interface PublishedTable extends Published { readonly rows: number }
+
+/**
+ * Parquet tables in the artifact store. Constant memory: what does not fit spills to the temporary folder.
+ * Reading throws ARTIFACT.MISSING_FILES for tables that are gone, ARTIFACT.CORRUPT for files that cannot be read or lack a column;
+ * every method throws STORE.FULL or STORE.UNAVAILABLE when the disk fails.
+ */
+export interface Tables {
+  /** Writes rows in the order given. Equal rows and schema give an equal digest. TypeError when a row does not fit the schema. */
+  write(schema: TableSchema, rows: AsyncIterable<Row> | Iterable<Row>): Promise<PublishedTable>;
+  /** Rows by `pos` where the table has that column (equal ones in file order), else in file order. `from` and `to` need the column. */
+  scan(source: TableSource, options?: PosRange & { readonly columns?: readonly string[] }): AsyncIterable<Row>;
+  /** The first part's rows by `pos`, with `id`, `pos` and the named columns of every part at the same `pos`; null where a part has no such row. */
+  join(parts: Readonly<Record<string, JoinPart>>, options?: PosRange): AsyncIterable<Row>;
+  /** All rows of the sources by `pos`, as one table: equal to `write` of those rows. */
+  concatenate(schema: TableSchema, sources: readonly Digest[]): Promise<PublishedTable>;
+  count(source: TableSource): Promise<number>;
+  /** Frees the database. No method may be called after. */
+  close(): Promise<void>;
+}
+
+// A vector of DuckDB is 2048 rows, the least a row group can have: a shard of a few hundred rows then reads little more than itself.
+const vectorRows = 2048;
+const copyOptions = `FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE ${String(vectorRows)}, PRESERVE_ORDER true`;
+
+/** Tables of `store`. `temporaryRoot` holds what does not fit into `memoryMb` (default 1024) while a call runs. */
+export function createTables({ store, temporaryRoot, memoryMb = 1024 }: { readonly store: ArtifactStore; readonly temporaryRoot: string; readonly memoryMb?: number }): Tables {
+  let opened: Promise<Engine> | null = null;
+  let closed = false;
+  async function engine(): Promise<Engine> {
+    if (closed) throw new TypeError('the tables are closed');
+    opened ??= openEngine({ temporaryRoot, memoryMb }).catch((error: unknown) => {
+      opened = null;
+      throw error;
+    });
+    return opened;
+  }
+  let tableCount = 0;
+
+  /** Fills a table of the database with `fill`, then publishes it. */
+  async function publishTable(schema: CompiledSchema, fill: (connection: DuckDBConnection, table: string) => Promise<number>): Promise<PublishedTable> {
+    const connection = await (await engine()).connect();
+    const table = `rows_${String(tableCount += 1)}`;
+    try {
+      await connection.run(`CREATE TABLE ${table} (${schema.definitions})`);
+      const rows = await fill(connection, table);
+      const published = await store.publish(async (dir) => {
+        await connection.run(`COPY ${table} TO ${quoteText(join(dir, tableFile))} (${copyOptions})`).catch((error: unknown) => { throw writeError(error); });
+      });
+      return { ...published, rows };
+    } finally {
+      await connection.run(`DROP TABLE IF EXISTS ${table}`);
+      connection.closeSync();
+    }
+  }
+
+  async function write(schema: TableSchema, rows: AsyncIterable<Row> | Iterable<Row>): Promise<PublishedTable> {
+    const compiled = compileSchema(schema);
+    return publishTable(compiled, (connection, table) => appendRows(connection, table, compiled, rows));
+  }
+
+  async function concatenate(schema: TableSchema, sources: readonly Digest[]): Promise<PublishedTable> {
+    if (!Object.hasOwn(schema, 'pos')) throw new TypeError('tables are put together by the column "pos", which the schema has not');
+    const compiled = compileSchema(schema);
+    return publishTable(compiled, async (connection, table) => {
+      const paths = await locate(sources);
+      if (paths.length === 0) return 0;
+      const { files, order } = await orderFiles(await engine(), paths, {}, (error) => readError(error, sources));
+      if (files.length === 0) return 0;
+      const { values, types } = fileBindings('files', files);
+      // Through a table, as `write` goes: the Parquet writer then sees the same vectors and gives the same bytes.
+      const sql = `INSERT INTO ${table} SELECT ${compiled.selection} FROM ${readParquet('files')}${order}`;
+      const result = await connection.run(sql, values, types).catch((error: unknown) => { throw readError(error, sources); });
+      return result.rowsChanged;
+    });
+  }
+
+  async function* scan(source: TableSource, options: PosRange & { readonly columns?: readonly string[] } = {}): AsyncGenerator<Row> {
+    const sources = digestsOf(source);
+    const paths = await locate(sources);
+    if (paths.length === 0) return;
+    const translate = (error: unknown): unknown => readError(error, sources);
+    const available = await columnsOf(await engine(), paths, translate);
+    const wanted = options.columns ?? available;
+    for (const column of [...wanted, ...options.from === undefined && options.to === undefined ? [] : ['pos']]) {
+      if (!available.includes(column)) throw noColumn(column, sources, available);
+    }
+    const { files, order } = available.includes('pos') ? await orderFiles(await engine(), paths, options, translate) : { files: paths, order: '' };
+    if (files.length === 0) return;
+    const sql = `SELECT ${wanted.map(quoteName).join(', ')} FROM ${readParquet('files')}${whereOf(options)}${order}`;
+    // Tables hold the column types of a schema alone, and those come back as cells.
+    yield* streamRows(await engine(), sql, mergeBindings(fileBindings('files', files), rangeBindings(options)), translate) as AsyncIterable<Row>;
+  }
+
+  async function* joinParts(parts: Readonly<Record<string, JoinPart>>, options: PosRange = {}): AsyncGenerator<Row> {
+    const [first, ...others] = Object.values(parts);
+    if (first === undefined) throw new TypeError('a join needs a part');
+    checkNames(Object.values(parts));
+    const read = (part: JoinPart, keys: readonly string[]): AsyncIterable<Row> => scan(part.source, { ...options, columns: [...new Set([...keys, ...Object.values(part.columns)])] });
+    const cursors = others.map((part) => openCursor(part, read(part, ['pos'])));
+    try {
+      for await (const row of read(first, ['id', 'pos'])) {
+        const joined: Record<string, Cell | undefined> = { id: row['id'], pos: row['pos'], ...pick(first, row) };
+        for (const cursor of cursors) Object.assign(joined, await cursor.at(posOf(row)));
+        yield joined;
+      }
+    } finally {
+      for (const cursor of cursors) await cursor.close();
+    }
+  }
+
+  async function count(source: TableSource): Promise<number> {
+    const sources = digestsOf(source);
+    const paths = await locate(sources);
+    if (paths.length === 0) return 0;
+    const rows = streamRows(await engine(), `SELECT count(*) AS n FROM ${readParquet('files')}`, fileBindings('files', paths), (error) => readError(error, sources));
+    for await (const row of rows) return Number(row['n']);
+    return 0;
+  }
+
+  /** Paths of the tables' files, each checked to be there in full. */
+  async function locate(sources: readonly Digest[]): Promise<string[]> {
+    const paths: string[] = [];
+    for (const digest of sources) paths.push((await store.locate(digest, tableFile).catch((error: unknown) => { throw locateError(error, digest); })).absolute);
+    return paths;
+  }
+
+  async function close(): Promise<void> {
+    closed = true;
+    await (await opened)?.close();
+    opened = null;
+  }
+
+  return { write, scan, join: joinParts, concatenate, count, close };
+}
+
+/** Appends in fixed chunks, whatever the pieces the rows come in. Returns how many there were. */
+async function appendRows(connection: DuckDBConnection, table: string, schema: CompiledSchema, rows: AsyncIterable<Row> | Iterable<Row>): Promise<number> {
+  const appender = await connection.createAppender(table);
+  let count = 0;
+  // One chunk for all: the garbage collector does not see the memory behind a chunk, and lets it pile up.
+  const chunk = DuckDBDataChunk.create(schema.types);
+  let pending: DuckDBValue[][] = [];
+  const flush = (): void => {
+    chunk.reset();
+    chunk.setRows(pending);
+    pending = [];
+    // Left alone, the appender holds 200k rows before the database may spill them.
+    translated(() => { appender.appendDataChunk(chunk); appender.flushSync(); });
+  };
+  try {
+    for await (const row of rows) {
+      pending.push(schema.convertRow(row, count));
+      count += 1;
+      if (pending.length === vectorRows) flush();
+    }
+    if (pending.length > 0) flush();
+  } catch (error) {
+    appender.clear();
+    throw error;
+  } finally {
+    translated(() => { appender.closeSync(); });
+  }
+  return count;
+}
+
+function translated(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    throw writeError(error);
+  }
+}
+
+const digestsOf = (source: TableSource): readonly Digest[] => typeof source === 'string' ? [source] : source;

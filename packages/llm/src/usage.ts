@@ -1,0 +1,39 @@
+import type { TeacherOptions } from '@sgpo/core';
+import type { Completion } from './completion.ts';
+
+/** What was spent. Tokens and cost are those of `calls`, the answers paid for now; `reused` answers came from the ledger and cost nothing. */
+export interface TeacherUsage {
+  readonly calls: number;
+  readonly reused: number;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** In the currency of teacher.price; null without a price, or when the teacher answered without counting its tokens. */
+  readonly cost: number | null;
+}
+
+export interface UsageMeter {
+  addPaid(completion: Completion): void;
+  addReused(): void;
+  read(): TeacherUsage;
+}
+
+export function createUsageMeter(price: TeacherOptions['price']): UsageMeter {
+  let calls = 0;
+  let reused = 0;
+  let promptTokens = 0;
+  let completionTokens = 0;
+  let uncounted = 0;
+  return {
+    addPaid: ({ tokens }) => {
+      calls += 1;
+      if (tokens === null) { uncounted += 1; return; }
+      promptTokens += tokens.prompt;
+      completionTokens += tokens.completion;
+    },
+    addReused: () => { reused += 1; },
+    read: () => ({
+      calls, reused, promptTokens, completionTokens,
+      cost: price === null || uncounted > 0 ? null : (promptTokens * price.promptPerMillion + completionTokens * price.completionPerMillion) / 1e6,
+    }),
+  };
+}

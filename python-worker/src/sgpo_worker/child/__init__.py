@@ -1,0 +1,1 @@
+"""The process that runs tasks: engines and training. It is told what to do on stdin and tells what it did as events."""

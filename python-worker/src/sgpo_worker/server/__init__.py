@@ -1,0 +1,1 @@
+"""The gRPC half of a worker: accepts tasks, supervises their children, journals what they say. Never imports torch."""

@@ -93,5 +93,5 @@ export async function checkPort(port, host) {
   if (problem === null) return;
   if (problem === 'EACCES') throw new SetupError(`port ${port} needs more rights`, 'set SGPO_PORT to a port above 1023');
   const owner = portOwner(port);
-  throw new SetupError(`port ${port} of the API is taken${owner === null ? '' : ` by ${owner}`}${problem === 'EADDRINUSE' ? '' : ` (${problem})`}`, 'end that process, or choose another port: SGPO_PORT=8081 (0: any free port)');
+  throw new SetupError(`port ${port} of the API is taken${owner === null ? '' : ` by ${owner}`}${problem === 'EADDRINUSE' ? '' : ` (${problem})`}`, 'end that process, or choose another port: SGPO_PORT=8090 (0: any free port)');
 }

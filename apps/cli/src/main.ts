@@ -1,10 +1,10 @@
 import { presetNames } from '@sgpo/core';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { CliError } from './cli-error.ts';
 import { readConfig } from './config.ts';
 import { runDemo } from './demo/demo.ts';
 import { runStart } from './start.ts';
-import { runTests, suites } from './test-runner/run-tests.ts';
+import { runTests, suites, type Suite } from './test-runner/run-tests.ts';
 import { runTokenCreate } from './token.ts';
 
 const wholeNumber = (minimum: number) => (text: string): number => {
@@ -35,10 +35,10 @@ program.command('start').description('the service with its own Postgres, Valkey,
   .action(async () => { end(await runStart(readConfig(process.env))); });
 
 program.command('test').description('run the tests; the last line counts them')
-  .argument('[suite]', `one of ${suites.join(', ')}; all when left out`)
+  .addArgument(new Argument('[suite]', 'which one; all when left out').choices(suites))
   .argument('[filters...]', 'handed on to the suite: paths for unit and e2e, arguments of pytest for python')
   .allowUnknownOption()
-  .action(async (suite: string | undefined, filters: string[]) => { end(await runTests(readConfig(process.env), suite, filters)); });
+  .action(async (suite: Suite | undefined, filters: string[]) => { end(await runTests(readConfig(process.env), suite, filters)); });
 
 program.command('token').description('tokens for the REST API')
   .command('create').description('make a token and print it, once').argument('<name>', 'what it is for')

@@ -17,10 +17,13 @@ export interface Stack {
   /** Base URL of the REST API. */
   readonly url: string;
   readonly databaseUrl: string;
+  readonly redisUrl: string;
   readonly database: Database;
   /** The team `default`. */
   readonly teamId: TeamId;
   readonly teacher: { readonly baseUrl: string; readonly model: string };
+  /** Process id of a part (`worker`, `orchestrator` …); null while it is down. */
+  pid(part: string): number | null;
   /** Rejects when a process died too often to be started again; never resolves. */
   readonly failed: Promise<never>;
   /** Stops every part in order, within 30 s. May be called again. */
@@ -82,7 +85,9 @@ export async function startStack(config: CliConfig, say: (line: string) => void,
     const teamId = await opened.tokens.ensureTeam('default');
     mkdirSync(join(config.home, 'artifacts'), { recursive: true });
     const redis = await redisUrl();
-    const teacher = prepareTeacher({ python: config.python, logFile: logFile('teacher'), port: await findSamePort(join(config.home, 'teacher.port')) });
+    // Its address stands in specs: it is the port after the API's wherever that is free.
+    const teacherPort = await findSamePort(join(config.home, 'teacher.port'), config.apiPort === 0 ? 0 : config.apiPort + 1);
+    const teacher = prepareTeacher({ python: config.python, logFile: logFile('teacher'), port: teacherPort });
     const listen = config.listen ?? `127.0.0.1:${String(config.apiPort === 0 ? await findFreePort() : config.apiPort)}`;
     const settings: ServiceSettings = {
       home: config.home, python: config.python, databaseUrl: url, redisUrl: redis, dataRoots: config.dataRoots, listen,
@@ -91,7 +96,8 @@ export async function startStack(config: CliConfig, say: (line: string) => void,
     const parts = [teacher.process, workerProcess(settings), orchestratorProcess(settings), apiProcess(settings)].map((spec) => ({ spec, process: launch(spec) }));
     await Promise.all(parts.map(({ spec, process }) => timePart(say, spec.name, () => process.ready)));
     return {
-      url: `http://${listen}`, databaseUrl: url, database: opened, teamId, teacher: { baseUrl: teacher.url, model: teacherModel }, failed: failure.promise, stop,
+      url: `http://${listen}`, databaseUrl: url, database: opened, teamId, teacher: { baseUrl: teacher.url, model: teacherModel }, redisUrl: redis,
+      pid: (part) => running.find(({ name }) => name === part)?.pid() ?? null, failed: failure.promise, stop,
     };
   } catch (error) {
     await stop();

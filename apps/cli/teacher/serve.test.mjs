@@ -25,7 +25,7 @@ const exitCode = async (child) => child.exitCode ?? (await once(child, 'exit'))[
 
 async function stop(child) {
   child.kill('SIGTERM');
-  return await exitCode(child);
+  return exitCode(child);
 }
 
 async function ask(url, content, rest = {}) {

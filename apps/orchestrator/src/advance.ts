@@ -87,7 +87,7 @@ async function readyTask(services: Services, tree: RunTree, step: RunTree['steps
   } catch (error) {
     if (!(error instanceof SgpoError)) throw error;
     log.error({ runId: tree.run.id, taskId: task.id, step: step.key, code: error.code, error: error.message }, 'task cannot be prepared');
-    return await database.tasks.markFailed(task.id, failureOf(error));
+    return database.tasks.markFailed(task.id, failureOf(error));
   }
 }
 

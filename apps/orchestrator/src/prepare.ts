@@ -1,5 +1,5 @@
 import type { PublishedTable } from '@sgpo/artifacts';
-import { cacheKey, fillPrompt, stepKinds, type Digest, type Message, type PromptName, type StepPlanOf } from '@sgpo/core';
+import { cacheKey, fillPrompt, stepKinds, type Message, type PromptName, type StepPlanOf } from '@sgpo/core';
 import type { ArtifactInput, RunTree, TaskRow } from '@sgpo/database';
 import type { WorkerTaskSpec } from '@sgpo/worker-client';
 import type { LocalTaskSpec } from './local/local-task.ts';
@@ -107,7 +107,7 @@ async function writeRequests(services: Services, tree: RunTree, step: StepWithTa
       yield { id: row['id'] as string, pos: row['pos'] as number, messages: filled };
     }
   }
-  return await services.tables.write(tableSchemas.requests, requests());
+  return services.tables.write(tableSchemas.requests, requests());
 }
 
 /** What is scored: given answers under their prompts, or the references with the answers beside them for chrF. */
@@ -124,5 +124,5 @@ async function writeScoreInput(services: Services, tree: RunTree, step: StepWith
       else if (answer !== null) yield { ...base, response: answer, hypothesis: null };
     }
   }
-  return await services.tables.write(tableSchemas.scoreInput, rows());
+  return services.tables.write(tableSchemas.scoreInput, rows());
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { copyFile, link, lstat, mkdir, open, readFile, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, lstat, mkdir, open, readFile, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { SgpoError, isDigest, type Digest } from '@sgpo/core';
@@ -21,8 +21,8 @@ export interface ArtifactStore {
   /** Publishes what `write` puts into the empty folder it is given. An equal artifact that is intact is kept; a damaged one is replaced. */
   publish(write: (dir: string) => Promise<void>): Promise<Published>;
   /**
-   * Publishes the files of `source` whose path (relative, `/`) passes `include`: hard links where the disk allows it, else copies.
-   * Links to files are followed, links to folders are not. Linked files must not be changed in place afterwards.
+   * Publishes copies of the files of `source` whose path (relative, `/`) passes `include`; the disk shares their blocks where it can.
+   * Links to files are followed, links to folders are not.
    */
   importFolder(source: string, include: (path: string) => boolean): Promise<Published>;
   /** Reads the manifest; null when the artifact is absent. ARTIFACT.CORRUPT when the manifest does not match the digest. */
@@ -171,7 +171,7 @@ export function createFolderStore({ root }: { readonly root: string }): Artifact
         if (!include(relative)) continue;
         const target = join(dir, relative);
         await mkdir(dirname(target), { recursive: true });
-        await linkOrCopy(await realpath(join(source, relative)), target);
+        await copyFile(await realpath(join(source, relative)), target, constants.COPYFILE_FICLONE);
       }
     });
   }
@@ -210,16 +210,6 @@ async function isLinkToFile(entry: Dirent, absolute: string): Promise<boolean> {
   } catch (error) {
     if (isAbsent(error) || errnoOf(error) === 'ELOOP') return false;
     throw error;
-  }
-}
-
-async function linkOrCopy(source: string, target: string): Promise<void> {
-  try {
-    await link(source, target);
-  } catch (error) {
-    // Another disk, a disk without hard links, a file of another user, or too many links: a copy serves as well.
-    if (!['EXDEV', 'EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(errnoOf(error) ?? '')) throw error;
-    await copyFile(source, target, constants.COPYFILE_FICLONE);
   }
 }
 

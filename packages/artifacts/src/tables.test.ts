@@ -134,7 +134,6 @@ describe('write', () => {
     expect(seen).toBe(100_000);
     expect((await tables.concatenate({ id: 'string', pos: 'int', text: 'string' }, [digest])).digest).toBe(digest);
     // 125 MB of text: unbounded buffering of it would show several times that.
-    console.log('RSSDIFF', (process.memoryUsage.rss() - before) / 1e6);
     expect(process.memoryUsage.rss() - before).toBeLessThan(600e6);
   }, 60_000);
 });

@@ -29,7 +29,7 @@ export function createGuardedFetch({ allowedHosts, resolve = resolveHost }: Guar
     headers.set('accept-encoding', 'identity');
     const settings = { method: init.method ?? 'GET', headers: Object.fromEntries(headers), lookup: guardedLookup(url, allowedHosts, resolve), ...(signal === undefined || signal === null ? {} : { signal }) };
 
-    return await new Promise<Response>((done, fail) => {
+    return new Promise<Response>((done, fail) => {
       const request = url.protocol === 'https:' ? requestHttps(url, { ...settings, agent: agents['https:'] }) : requestHttp(url, { ...settings, agent: agents['http:'] });
       request.on('error', fail);
       request.on('response', (response) => { readResponse(url, response).then(done, (error: unknown) => { response.destroy(); fail(error); }); });

@@ -69,7 +69,7 @@ function bodyText(error: APIError): string {
 export function clean(text: string, secret: string | null): string {
   const safe = secret === null ? text : text.replaceAll(secret, '***');
   const line = safe.replace(/<(style|script)\b[\s\S]*?<\/\1>/gi, ' ').replace(/<[^>]*>/g, ' ').replace(/[\p{C}\s]+/gu, ' ').trim();
-  const characters = [...line];
+  const characters = Array.from(line);
   return characters.length <= 200 ? line : `${characters.slice(0, 199).join('')}…`;
 }
 

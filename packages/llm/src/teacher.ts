@@ -89,7 +89,7 @@ export function createTeacher(dependencies: TeacherDependencies): Teacher {
 
   async function find(key: string, request: PaidRequest, signal: AbortSignal): Promise<Settled> {
     const known = (await ledger.find([key])).get(key);
-    return known === undefined ? await limit(() => pay(key, request, signal)) : { answer: answerOf(known, true), paid: null };
+    return known === undefined ? limit(() => pay(key, request, signal)) : { answer: answerOf(known, true), paid: null };
   }
 
   async function pay(key: string, request: PaidRequest, signal: AbortSignal): Promise<Settled> {

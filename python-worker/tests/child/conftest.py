@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
-    os.environ[name] = "1"
-
 from sgpo_worker.child.session import Session, StopRequest
 from sgpo_worker.events import Event, decode_event
 from sgpo_worker.specs import ChildTask, TaskSpec

@@ -69,6 +69,17 @@ def test_an_answer_ends_before_a_stop_token_or_at_the_limit(engine: Engine, fold
     assert (endless.finish_reason, len(endless.token_ids)) == ("length", 5)
 
 
+def test_rows_that_end_early_change_nothing_for_the_others(engine: Engine, folder: Path) -> None:
+    if not engine.deterministic:
+        pytest.skip("a row may change with its neighbours on this engine")
+    many = [PromptRow(prompt_ids=[1, 30 + index, 99 - index], key=row_key(5, f"row{index}", 0)) for index in range(12)]
+    often = tuple(range(100, 140))
+    together = engine.generate(many, sampling(max_new_tokens=40, stop_ids=often))
+    lengths = {len(generation.token_ids) for generation in together}
+    assert len(lengths) > 4
+    assert together == [engine.generate([row], sampling(max_new_tokens=40, stop_ids=often))[0] for row in many]
+
+
 def test_equal_keys_draw_equal_answers_and_other_keys_others(engine: Engine) -> None:
     assert engine.generate(rows(1), sampling()) == engine.generate(rows(1), sampling())
     assert engine.generate(rows(1), sampling()) != engine.generate(rows(2), sampling())

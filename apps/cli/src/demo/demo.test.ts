@@ -77,7 +77,7 @@ describe('the progress', () => {
   const at = (seconds: number): number => Date.parse(began) + seconds * 1000;
   const step = (change: Partial<Step>, tasks: readonly Partial<Step['tasks'][number]>[]): Step => ({
     key: 'generate', state: 'running', startedAt: began, endedAt: null, ...change,
-    tasks: tasks.map((task) => ({ role: 'shard', state: 'running', rowsDone: 0, rowsTotal: 16, unit: 'rows', ...task })),
+    tasks: tasks.map((task) => ({ role: 'shard', state: 'running', rowsDone: 0, rowsTotal: 16, unit: 'rows', startedAt: began, ...task })),
   } as unknown as Step);
 
   test('rows of shards are summed, merges are not, rate and time left are measured from the first sight', () => {

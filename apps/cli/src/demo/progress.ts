@@ -32,7 +32,9 @@ export function measureStep(step: Step, now: number, sightings: Sightings, loss:
   const isIdle = step.state === 'running' && step.tasks.every(({ state }) => state === 'pending' || state === 'ready');
   const total = counted.reduce((sum, task) => sum + task.rowsTotal, 0);
   const done = counted.reduce((sum, task) => sum + (task.state === 'succeeded' || task.state === 'cached' ? task.rowsTotal : task.rowsDone), 0);
-  const began = step.startedAt === null ? null : Date.parse(step.startedAt);
+  // A step begins with its first task: before, its tasks may have waited long for a worker.
+  const starts = step.tasks.flatMap(({ startedAt }) => (startedAt === null ? [] : [Date.parse(startedAt)]));
+  const began = starts.length > 0 ? Math.min(...starts) : null;
   const ended = step.endedAt === null ? null : Date.parse(step.endedAt);
   const seconds = began === null || isIdle || step.state === 'cached' ? null : Math.max(0, (ended ?? now) - began) / 1000;
   const rate = isIdle ? null : step.state === 'running' ? runningRate(step.key, done, now, sightings) : step.state === 'succeeded' && seconds !== null && seconds > 0 ? total / seconds : null;
@@ -44,7 +46,7 @@ export function measureStep(step: Step, now: number, sightings: Sightings, loss:
 
 function runningRate(key: string, done: number, now: number, sightings: Sightings): number | null {
   const first = sightings.get(key);
-  if (first === undefined) {
+  if (first === undefined || done < first.done) {
     sightings.set(key, { at: now, done });
     return null;
   }

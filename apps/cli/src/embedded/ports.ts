@@ -31,11 +31,14 @@ function remembered(file: string): number {
   }
 }
 
-/** The port noted in `file` when it is still free, else a new one, which is noted: so an address stays the same from start to start. */
-export async function findSamePort(file: string): Promise<number> {
-  const before = remembered(file);
-  const port = before > 0 && before < 65_536 ? await bind(before) : null;
-  if (port !== null) return port;
+/**
+ * A port that stays the same from start to start: `preferred` when it is free, else the one noted in `file`, else a new one, which is noted.
+ * `preferred` 0: none.
+ */
+export async function findSamePort(file: string, preferred: number): Promise<number> {
+  for (const port of [preferred, remembered(file)]) {
+    if (port > 0 && port < 65_536 && await bind(port) !== null) return port;
+  }
   const fresh = await findFreePort();
   writeFileSync(file, `${String(fresh)}\n`);
   return fresh;

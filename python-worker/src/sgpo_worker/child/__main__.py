@@ -2,7 +2,7 @@
 
 The heavy imports come before the first line, so that a child started ahead of its task begins at once. After a generate or score
 task the child keeps its model, tells `Idle` and waits for the next line; a training or a failure ends the process.
-SGPO_PARENT_PID (optional) names the process to live and die with; SGPO_ENGINE (optional) the inference engine.
+SGPO_PARENT_PID (optional) names the process to live and die with; SGPO_WORKER_ENGINE (optional) the inference engine.
 
 Exit status: 0 done or nothing left to do, 75 a checkpoint was saved on SIGTERM, 143 ended by SIGTERM, 1 failed (see the event).
 """

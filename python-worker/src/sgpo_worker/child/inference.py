@@ -25,16 +25,16 @@ _ENGINES = ("transformers", "vllm")
 
 
 def choose_engine() -> str:
-    """SGPO_ENGINE, or vLLM where it is installed beside a GPU, else transformers. Raises `TaskFailure` WORKER.CONFIG."""
-    name = os.environ.get("SGPO_ENGINE", "")
+    """SGPO_WORKER_ENGINE, or vLLM where it is installed beside a GPU, else transformers. Raises `TaskFailure` WORKER.CONFIG."""
+    name = os.environ.get("SGPO_WORKER_ENGINE", "")
     if not name:
         return "vllm" if torch.cuda.is_available() and find_spec("vllm") is not None else "transformers"
     if name not in _ENGINES:
         raise TaskFailure(
             "WORKER.CONFIG",
             "infrastructure",
-            f"SGPO_ENGINE is {name!r}, which is none of {list(_ENGINES)}",
-            "Set SGPO_ENGINE to one of them, or leave it unset.",
+            f"SGPO_WORKER_ENGINE is {name!r}, which is none of {list(_ENGINES)}",
+            "Set SGPO_WORKER_ENGINE to one of them, or leave it unset.",
         )
     return name
 

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import (
+    Cache,
+    GenerationConfig,
+    LogitsProcessorList,
+    PreTrainedModel,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from sgpo_worker.child.engine import AnswerRow, AnswerScore, Generation, PromptRow, Sampling
 from sgpo_worker.child.model_folder import load_model
@@ -35,37 +42,29 @@ class TransformersEngine:
         # generate() fills what its argument leaves open from here: no sampling default of the folder (penalties, top-k) may stay.
         self._model.generation_config = GenerationConfig()
         self._head_is_plain = _head_is_plain(self._model)
+        # Recurrent models keep a state that cannot be cut down to some of the rows.
+        self._compacts = not self._model._is_stateful
 
     @torch.inference_mode()
     def generate(self, rows: Sequence[PromptRow], sampling: Sampling) -> list[Generation]:
-        width = max(len(row.prompt_ids) for row in rows)
-        # Any id does as padding: the mask is made from lengths, never from ids, since padding may equal a stop token.
-        pad_id = sampling.stop_ids[0]
-        input_ids = torch.tensor([[pad_id] * (width - len(row.prompt_ids)) + row.prompt_ids for row in rows])
-        mask = torch.tensor([[0] * (width - len(row.prompt_ids)) + [1] * len(row.prompt_ids) for row in rows])
-        processors = LogitsProcessorList()
-        if sampling.temperature > 0:
-            processors.append(
-                KeyedSampler(
-                    keys=[row.key for row in rows],
-                    prompt_width=width,
-                    max_new_tokens=sampling.max_new_tokens,
-                    temperature=sampling.temperature,
-                    top_p=sampling.top_p,
-                )
+        batch = _DecodingBatch(rows, sampling, self._model.device)
+        while batch.active:
+            output = self._model.generate(
+                input_ids=batch.input_ids,
+                attention_mask=batch.mask,
+                past_key_values=batch.cache,
+                generation_config=GenerationConfig(
+                    do_sample=False,
+                    max_new_tokens=batch.tokens_left,
+                    eos_token_id=list(sampling.stop_ids),
+                    pad_token_id=batch.pad_id,
+                    return_dict_in_generate=True,
+                ),
+                logits_processor=batch.processors(),
+                stopping_criteria=StoppingCriteriaList([_HalfFinished(sampling.stop_ids)] if self._compacts else []),
             )
-        output = self._model.generate(
-            input_ids=input_ids.to(self._model.device),
-            attention_mask=mask.to(self._model.device),
-            generation_config=GenerationConfig(
-                do_sample=False,
-                max_new_tokens=sampling.max_new_tokens,
-                eos_token_id=list(sampling.stop_ids),
-                pad_token_id=pad_id,
-            ),
-            logits_processor=processors,
-        )
-        return [_cut(ids, sampling.stop_ids) for ids in output[:, width:].tolist()]
+            batch.advance(output.sequences, output.past_key_values)
+        return batch.generations()
 
     @torch.inference_mode()
     def score(self, rows: Sequence[AnswerRow]) -> list[AnswerScore]:
@@ -109,6 +108,82 @@ class TransformersEngine:
         head = self._model.get_output_embeddings()
         chunks = zip(states.split(_HEAD_TOKENS), targets.split(_HEAD_TOKENS), strict=True)
         return torch.cat([_pick(head(chunk), target) for chunk, target in chunks])
+
+
+class _DecodingBatch:
+    """A block while it is generated: rows that reached a stop token leave, so that the others do not wait for nothing.
+
+    Which rows share a step follows from the block alone, so results stay repeatable.
+    """
+
+    def __init__(self, rows: Sequence[PromptRow], sampling: Sampling, device: torch.device) -> None:
+        # Any id does as padding: the mask is made from lengths, never from ids, since padding may equal a stop token.
+        self.pad_id = sampling.stop_ids[0]
+        self.active = list(range(len(rows)))
+        self.cache: Cache | None = None
+        self._rows = rows
+        self._sampling = sampling
+        self._width = max(len(row.prompt_ids) for row in rows)
+        padding = [self._width - len(row.prompt_ids) for row in rows]
+        ids = [[self.pad_id] * pad + row.prompt_ids for pad, row in zip(padding, rows, strict=True)]
+        self.input_ids = torch.tensor(ids, device=device)
+        self.mask = torch.tensor([[0] * pad + [1] * (self._width - pad) for pad in padding], device=device)
+        self._finished: dict[int, Generation] = {}
+
+    @property
+    def tokens_left(self) -> int:
+        return self._sampling.max_new_tokens - (self.input_ids.shape[1] - self._width)
+
+    def processors(self) -> LogitsProcessorList:
+        """The sampler for the rows that are left; none for greedy search."""
+        if self._sampling.temperature == 0:
+            return LogitsProcessorList()
+        sampler = KeyedSampler(
+            keys=[self._rows[index].key for index in self.active],
+            prompt_width=self._width,
+            max_new_tokens=self._sampling.max_new_tokens,
+            temperature=self._sampling.temperature,
+            top_p=self._sampling.top_p,
+        )
+        return LogitsProcessorList([sampler])
+
+    def advance(self, sequences: torch.Tensor, cache: Cache | None) -> None:
+        """Takes the longer sequences [active rows, tokens] and keeps what is not finished."""
+        kept: list[int] = []
+        at_limit = sequences.shape[1] - self._width == self._sampling.max_new_tokens
+        for position, ids in enumerate(sequences[:, self._width :].tolist()):
+            generation = _cut(ids, self._sampling.stop_ids)
+            if generation.finish_reason == "stop" or at_limit:
+                self._finished[self.active[position]] = generation
+            else:
+                kept.append(position)
+        self.active = [self.active[position] for position in kept]
+        if kept:
+            indices = torch.tensor(kept, device=sequences.device)
+            new = sequences.shape[1] - self.input_ids.shape[1]
+            self.input_ids = sequences[indices]
+            self.mask = torch.nn.functional.pad(self.mask[indices], (0, new), value=1)
+            self.cache = cache
+            if cache is not None:
+                cache.batch_select_indices(indices)
+
+    def generations(self) -> list[Generation]:
+        """All rows, in their order; to be called when none is active."""
+        return [self._finished[index] for index in range(len(self._rows))]
+
+
+class _HalfFinished(StoppingCriteria):
+    """Interrupts generation when half of the rows that it started with have reached a stop token."""
+
+    def __init__(self, stop_ids: Sequence[int]) -> None:
+        self._stop_ids = torch.tensor(stop_ids)
+        self._done: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: object) -> torch.BoolTensor:
+        done = torch.isin(input_ids[:, -1], self._stop_ids.to(input_ids.device))
+        self._done = done if self._done is None else self._done | done
+        stop: torch.BoolTensor = self._done | (self._done.sum() * 2 >= len(done))  # type: ignore[assignment]  # bool | bool
+        return stop
 
 
 def _pick(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

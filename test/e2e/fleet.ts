@@ -9,7 +9,7 @@ import type { RunDetail, RunSpecBody } from '@sgpo/contracts';
 import type { Report } from '@sgpo/core';
 import { startStack, type Stack } from '../../apps/cli/src/stack.ts';
 
-export const checkout = resolve(import.meta.dirname, '../..');
+const checkout = resolve(import.meta.dirname, '../..');
 const setUp = process.env['SGPO_HOME'] ?? join(checkout, '.sgpo');
 export const python = join(setUp, 'venv/bin/python');
 

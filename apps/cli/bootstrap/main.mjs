@@ -67,7 +67,7 @@ async function choosePort(command) {
   return String(port);
 }
 
-/** @param {string} command */
+/** @param {string} command one of the table, or any other for the packages of npm alone */
 async function setUp(command) {
   const { layers, model, serves } = commands[command] ?? { layers: [], model: false, serves: false };
   const began = performance.now();
@@ -125,7 +125,7 @@ async function main(args) {
   const interrupted = () => { stopRunning(); say('interrupted; run it again to go on'); process.exit(exitCodes.interrupted); };
   process.on('SIGINT', interrupted).on('SIGTERM', interrupted);
   const helpOnly = args.includes('--help') || args.includes('-h');
-  if (helpOnly) { checkNode(process.versions.node); await ensurePackages(); } else await setUp(command);
+  await setUp(helpOnly ? '' : command);
   if (command === 'lint') return lint();
   if (command === 'proto-python') return generateProtoPython();
   const port = needs?.serves && !helpOnly ? await choosePort(command) : process.env['SGPO_PORT'];

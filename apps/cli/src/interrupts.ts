@@ -2,7 +2,7 @@
 export const interruptedExitCode = 130;
 
 /** The reason of the signal that `onInterrupt` gives. */
-export class Interrupted extends Error {
+class Interrupted extends Error {
   constructor() {
     super('interrupted');
     this.name = 'Interrupted';

@@ -8,7 +8,7 @@ const readyForMs = 5_000;
  * Finds what was forgotten because Redis lost it or a process died, from Postgres alone, and sets it going again. Every handler is
  * idempotent, so that an extra job does no harm.
  */
-export async function reconcile(services: Services): Promise<void> {
+async function reconcile(services: Services): Promise<void> {
   const { database, log } = services;
   const forgotten = await database.attempts.forgotten({ readyForMs });
   for (const id of forgotten.lostLocalAttempts) {

@@ -20,7 +20,7 @@ export const storeFull = (cause: unknown): SgpoError =>
   new SgpoError('STORE.FULL', 'No space is left on the disk of the artifact store', { remedy: 'Free disk space or raise the quota of the store folder, then retry', cause });
 
 /** Turns a file system error into STORE.FULL or STORE.UNAVAILABLE; everything else is returned as it is. */
-export function asStoreError(error: unknown): unknown {
+function asStoreError(error: unknown): unknown {
   const errno = errnoOf(error);
   if (errno === null) return error;
   if (errno === 'ENOSPC' || errno === 'EDQUOT') return storeFull(error);

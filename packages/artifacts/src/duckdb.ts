@@ -86,7 +86,7 @@ export const quoteText = (text: string): string => `'${text.replaceAll("'", "''"
 const escapeGlob = (path: string): string => path.replaceAll(/[*?[]/g, '[$&]');
 
 /** Integers up to 2^53 become numbers, lists arrays, structs objects, maps lists of {key, value}, decimals numbers; all else (dates, blobs, …) its text. */
-export function toPlain(value: DuckDBValue): Plain {
+function toPlain(value: DuckDBValue): Plain {
   if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (value instanceof DuckDBListValue || value instanceof DuckDBArrayValue) return value.items.map(toPlain);

@@ -41,7 +41,7 @@ export function parseManifest(text: string): Manifest {
 }
 
 /** What forbids `path` in an artifact, or null. Paths are relative, use `/` and never leave the folder. */
-export function pathProblem(path: string): string | null {
+function pathProblem(path: string): string | null {
   if (path === '') return 'is empty';
   if (forbiddenCharacters.test(path) || !path.isWellFormed()) return 'holds a control character or is not UTF-8';
   if (path.includes('\\')) return 'holds a backslash';

@@ -50,6 +50,6 @@ export async function orderFiles(engine: Engine, paths: readonly string[], range
 /** Column names of the first of the files. */
 export async function columnsOf(engine: Engine, paths: readonly string[], translate: Translate): Promise<string[]> {
   const names: string[] = [];
-  for await (const row of streamRows(engine, `DESCRIBE SELECT * FROM ${readParquet('files')}`, fileBindings('files', paths), translate)) names.push(String(row['column_name']));
+  for await (const row of streamRows(engine, `DESCRIBE SELECT * FROM ${readParquet('files')}`, fileBindings('files', paths), translate)) names.push(row['column_name'] as string);
   return names;
 }

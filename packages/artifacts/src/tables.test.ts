@@ -193,12 +193,12 @@ describe('join', () => {
   it('joins parts on pos, with nulls where a part has no row', async () => {
     const { tables } = newTables();
     const rows = (await tables.write(schema, rowsOf(0, 3000))).digest;
-    const even = rowsOf(0, 3000).filter(({ pos }) => Number(pos) % 2 === 0).map(({ pos }) => ({ pos, text: `t${String(pos)}` }));
+    const even = rowsOf(0, 3000).filter(({ pos }) => Number(pos) % 2 === 0).map(({ pos }) => ({ pos, text: `t${String(pos as number)}` }));
     const shards = await Promise.all([even.slice(700), even.slice(0, 700)].map(async (part) => (await tables.write({ pos: 'bigint', text: 'string' }, part)).digest));
     const joined = await collect(tables.join({ rows: { source: rows, columns: { given: 'prompt' } }, even: { source: shards, columns: { 'a "b"': 'text', p: 'pos' } }, none: { source: [], columns: { nothing: 'x' } } }));
     expect(joined).toEqual(rowsOf(0, 3000).map(({ id, pos, prompt }) => {
       const matched = Number(pos) % 2 === 0;
-      return { id, pos, given: prompt, 'a "b"': matched ? `t${String(pos)}` : null, p: matched ? pos : null, nothing: null };
+      return { id, pos, given: prompt, 'a "b"': matched ? `t${String(pos as number)}` : null, p: matched ? pos : null, nothing: null };
     }));
     const part = await collect(tables.join({ rows: { source: rows, columns: {} }, even: { source: shards, columns: { text: 'text' } } }, { from: 1399, to: 1402 }));
     expect(part).toEqual([{ id: 'id1399', pos: 1399, text: null }, { id: 'id1400', pos: 1400, text: 't1400' }, { id: 'id1401', pos: 1401, text: null }]);

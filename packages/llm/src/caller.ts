@@ -23,7 +23,7 @@ export interface CallerDependencies {
 export interface PaidRequest { readonly messages: readonly Message[]; readonly sample: number }
 
 /** An answer that was paid for, or the server's refusal of this one request. */
-export type CallResult = { readonly kind: 'answer'; readonly completion: Completion } | Extract<Failed, { kind: 'rejected' }>;
+type CallResult = { readonly kind: 'answer'; readonly completion: Completion } | Extract<Failed, { kind: 'rejected' }>;
 
 /** When every request so far was rejected and there were as many, the options are wrong and not the rows. */
 const rejectionsThatTell = 5;

@@ -66,7 +66,7 @@ function bodyText(error: APIError): string {
 }
 
 /** One line of at most 200 characters without markup, control characters and the key: fit for a message. */
-export function clean(text: string, secret: string | null): string {
+function clean(text: string, secret: string | null): string {
   const safe = secret === null ? text : text.replaceAll(secret, '***');
   const line = safe.replace(/<(style|script)\b[\s\S]*?<\/\1>/gi, ' ').replace(/<[^>]*>/g, ' ').replace(/[\p{C}\s]+/gu, ' ').trim();
   const characters = Array.from(line);

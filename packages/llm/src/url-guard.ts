@@ -65,7 +65,7 @@ export function refuseClosed(url: URL, addresses: readonly ResolvedAddress[]): v
 export const showUrl = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`;
 
 /** Host name without the brackets of IPv6 and without a trailing dot. */
-export const hostOf = (url: URL): string => url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+const hostOf = (url: URL): string => url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
 
 /** TEACHER.URL_NOT_ALLOWED about teacher.baseUrl. */
 export function notAllowed(shown: string, message: string, fix: string): SgpoError {

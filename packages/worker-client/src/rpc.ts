@@ -6,7 +6,7 @@ import { Client, Metadata, type CallOptions, type ChannelCredentials, type Clien
  * Bridge between protobuf-es service descriptors and grpc-js. Nothing else in the product touches wire bytes.
  * Unary and server-streaming methods only: the worker protocol has no others.
  */
-export interface CallSettings { readonly signal?: AbortSignal; readonly timeoutMs?: number }
+interface CallSettings { readonly signal?: AbortSignal; readonly timeoutMs?: number }
 
 type Io = { readonly input: DescMessage; readonly output: DescMessage };
 type Unary<M extends Io> = (request: MessageInitShape<M['input']>, settings?: CallSettings) => Promise<MessageShape<M['output']>>;

@@ -48,8 +48,7 @@ export async function runDemo(config: CliConfig, options: DemoOptions): Promise<
       if (options.keep) await keepUp(stack, token, painter, signal);
       return code;
     } finally {
-      await stack.database.tokens.revoke(id);
-      session.update({ tokenId: null });
+      await endToken(stack.database, id, session, painter);
     }
   } catch (error) {
     if (!signal.aborted) throw describe(error, config.home);
@@ -66,6 +65,16 @@ export async function revokeLeftOverToken(home: string, database: Database): Pro
   if (record === null || record.tokenId === null) return;
   await database.tokens.revoke(record.tokenId as TokenId);
   writeRecord(home, { ...record, tokenId: null });
+}
+
+/** A database that is gone must not hide why: the token stays on record, and the next start revokes it. */
+async function endToken(database: Database, id: TokenId, session: Session, painter: Painter): Promise<void> {
+  try {
+    await database.tokens.revoke(id);
+    session.update({ tokenId: null });
+  } catch (error) {
+    painter.say(`The token of this demo could not be revoked yet: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 /** demo.json while a demo runs. */
@@ -145,6 +154,7 @@ async function cancelUnfinished(client: Client, runId: string, painter: Painter)
 async function keepUp(stack: Stack, token: string, painter: Painter, signal: AbortSignal): Promise<void> {
   painter.say(`\nThe API stays up at ${stack.url}, until Ctrl-C.\nToken: ${token}`);
   await Promise.race([aborted(signal), stack.failed]);
+  painter.say('stopping');
 }
 
 function explainFailure(run: RunDetail, home: string): void {

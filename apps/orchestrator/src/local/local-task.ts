@@ -11,7 +11,7 @@ export type LocalTaskSpec =
   | { readonly kind: 'teach'; readonly requests: Digest; readonly teacher: TeacherOptions }
   | { readonly [Kind in WholeKind]: { readonly kind: Kind; readonly parameters: StepParameters[Kind]; readonly inputs: Readonly<Record<string, Digest>> } }[WholeKind];
 
-export type LocalTaskSpecOf<Kind extends LocalTaskSpec['kind']> = Extract<LocalTaskSpec, { readonly kind: Kind }>;
+type LocalTaskSpecOf<Kind extends LocalTaskSpec['kind']> = Extract<LocalTaskSpec, { readonly kind: Kind }>;
 
 export interface LocalContext {
   readonly services: Services;

@@ -7,8 +7,8 @@ import type { Sleep } from '../waiting.ts';
 
 /** What the tests share: a real HTTP server that follows a script, a ledger in memory, options. */
 
-export interface SentBody { readonly model: string; readonly messages: readonly { readonly role: string; readonly content: string }[]; readonly [name: string]: unknown }
-export interface Received { readonly path: string; readonly headers: IncomingMessage['headers']; readonly body: SentBody }
+interface SentBody { readonly model: string; readonly messages: readonly { readonly role: string; readonly content: string }[]; readonly [name: string]: unknown }
+interface Received { readonly path: string; readonly headers: IncomingMessage['headers']; readonly body: SentBody }
 /** Answers the nth request, counted from 0. */
 export type Script = (nth: number, received: Received, response: ServerResponse) => void | Promise<void>;
 

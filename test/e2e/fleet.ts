@@ -53,7 +53,7 @@ export async function startFleet(): Promise<Fleet> {
     },
     teacher: { ...stack.teacher, seed: 3, concurrency: 1, maxTokens: 32 },
     sampling: { maxNewTokens: 32, maxLength: 448, blockRows: 4, dtype: 'float32' },
-    improverTraining: { ...training, epochs: 1 }, preference: { ...training, beta: 0.1 },
+    improverTraining: { ...training, epochs: 1 }, preference: { ...training, beta: 0.1, epochs: 10 },
     execution: { shardRows: 8 },
     ...changes,
   }) as unknown as RunSpecBody;

@@ -91,17 +91,17 @@ export function checkSpace(folder, needGib, freeBytes = (path) => { const disk =
 
 /**
  * Postgres refuses to run as root and is started as `nobody`, who must pass through every parent folder.
- * @param {readonly string[]} paths folders that `nobody` must reach
+ * @param {readonly {path: string, other: string}[]} paths folders that `nobody` must reach, and what else than opening them helps
  * @param {boolean} isRoot
  */
 export function checkPassable(paths, isRoot) {
   if (!isRoot) return;
-  for (const path of paths) {
+  for (const { path, other } of paths) {
     for (let folder = resolve(path); ; folder = dirname(folder)) {
       if (existsSync(folder) && (statSync(folder).mode & 0o001) === 0) {
         throw new SetupError(
           `${folder} is closed to other users (mode ${(statSync(folder).mode & 0o777).toString(8)}), and Postgres, which never runs as root, must pass through it to ${path}`,
-          `chmod o+x ${folder}, or move the checkout to an open folder, or set SGPO_HOME to one; or run as another user than root`,
+          `chmod o+x ${folder}, or ${other}, or run as another user than root`,
         );
       }
       if (folder === dirname(folder)) break;

@@ -77,7 +77,9 @@ async function setUp(command) {
   checkWritable(home, 'SGPO_HOME');
   if (isRoot && fresh) chmodSync(home, 0o755); // a strict umask must not close it to Postgres, which runs as nobody
   if (isRoot) process.umask(0o022);
-  if (layers.includes('embedded') && !process.env['DATABASE_URL']) checkPassable([home, root], isRoot);
+  if (layers.includes('embedded') && !process.env['DATABASE_URL']) {
+    checkPassable([{ path: root, other: 'move the checkout to an open folder' }, { path: home, other: 'set SGPO_HOME to an open folder' }], isRoot);
+  }
   if (layers.length > 0 && isFirstSetup()) { findPython(process.env); checkSpace(home, 6); }
   if (serves) await choosePort(command);
   await withSetupLock(home, async () => {

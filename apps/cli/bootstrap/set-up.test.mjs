@@ -60,11 +60,11 @@ test('as root, a parent that is closed to others is named with the fix; for othe
   mkdirSync(inner, { recursive: true });
   chmodSync(folder, 0o755);
   chmodSync(join(folder, 'closed'), 0o700);
-  expect(() => { checkPassable([inner], true); }).toThrow(`${join(folder, 'closed')} is closed to other users (mode 700)`);
-  expect(() => { checkPassable([join(inner, 'not', 'yet', 'there')], true); }).toThrow(expect.objectContaining({ fix: expect.stringContaining(`chmod o+x ${join(folder, 'closed')}`) }));
-  checkPassable([inner], false);
+  expect(() => { checkPassable([{ path: inner, other: 'move it' }], true); }).toThrow(`${join(folder, 'closed')} is closed to other users (mode 700)`);
+  expect(() => { checkPassable([{ path: join(inner, 'not', 'yet', 'there'), other: 'move it' }], true); }).toThrow(expect.objectContaining({ fix: expect.stringContaining(`chmod o+x ${join(folder, 'closed')}, or move it`) }));
+  checkPassable([{ path: inner, other: 'move it' }], false);
   chmodSync(join(folder, 'closed'), 0o711);
-  checkPassable([inner], true);
+  checkPassable([{ path: inner, other: 'move it' }], true);
 });
 
 test('a folder that cannot be written is told', () => {

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sgpo_worker.artifacts import open_artifact
+from sgpo_worker.artifacts import open_artifact, publish
 from sgpo_worker.child import training
 from sgpo_worker.child.chat import ChatFormat
 from sgpo_worker.child.dpo import check_step_zero, run_dpo, tokenize_preferences
@@ -126,6 +126,18 @@ def test_dpo_measures_against_the_given_reference(bench: MakeBench, store: Path,
     here = bench(spec)
     assert run_dpo(here.session, spec).outcome == "succeeded"
     assert metrics_of(here)[0].values["rewards/margins"] != 0.0
+
+
+def test_a_reference_that_reads_other_tokens_is_refused(bench: MakeBench, store: Path, model: str) -> None:
+    def write(folder: Path) -> None:
+        tiny.write_model(folder)
+        text = (folder / "tokenizer.json").read_text()
+        (folder / "tokenizer.json").write_text(text + "\n")
+
+    spec = dpo_spec(model, tiny.publish_pairs(store, PAIRS), reference=publish(store, write))
+    with pytest.raises(TaskFailure) as raised:
+        run_dpo(bench(spec).session, spec)
+    assert raised.value.error.code == "MODEL.TOKENIZER_MISMATCH"
 
 
 def test_a_loss_other_than_ln_2_against_itself_is_refused(model: str) -> None:

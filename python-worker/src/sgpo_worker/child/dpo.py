@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -74,6 +75,7 @@ def train_dpo(session: Session, spec: DpoSpec, micro_batch_size: int) -> Finishe
     folder = open_artifact(session.store, spec.policy)
     reference_folder = open_artifact(session.store, spec.reference)
     tokenizer = load_tokenizer(folder)
+    check_same_tokens(folder, reference_folder)
     data = tokenize_preferences(rows, ChatFormat(tokenizer, read_stop_ids(folder, tokenizer)), spec.training.max_length)
 
     def on_first_batch(values: dict[str, float]) -> None:
@@ -90,8 +92,8 @@ def train_dpo(session: Session, spec: DpoSpec, micro_batch_size: int) -> Finishe
                 beta=spec.beta,
                 label_smoothing=spec.label_smoothing,
                 disable_dropout=True,
-                # The reference stays in memory and sees the same batches as the policy: only then is the margin exactly 0 at
-                # step 0, whatever the padding. Log-probabilities computed beforehand differ by rounding, in bfloat16 visibly.
+                # The reference stays in memory and sees the same batches as the policy, so that the margin is exactly 0 at step 0
+                # whatever the padding. Computed beforehand, in other batches, its log-probabilities differ by rounding.
                 precompute_ref_log_probs=False,
             ),
             train_dataset=Dataset.from_list([dict(example) for example in data.examples]),
@@ -131,6 +133,17 @@ def tokenize_preferences(rows: list[Row], chat: ChatFormat, max_length: int) -> 
                 }
             )
     return TrainingSet(examples=examples, dropped=dict(dropped))
+
+
+def check_same_tokens(policy: Path, reference: Path) -> None:
+    """Both models must read the same ids as the same text. Raises `TaskFailure` MODEL.TOKENIZER_MISMATCH."""
+    if (policy / "tokenizer.json").read_bytes() != (reference / "tokenizer.json").read_bytes():
+        raise TaskFailure(
+            "MODEL.TOKENIZER_MISMATCH",
+            "invalid",
+            "policy and reference have different tokenizer.json files",
+            "Use a reference with the policy's tokenizer: the model that the policy started from.",
+        )
 
 
 def check_step_zero(spec: DpoSpec, loss: float) -> None:

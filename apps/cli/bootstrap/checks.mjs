@@ -1,5 +1,5 @@
 /** What the machine must offer. Every check throws a SetupError that names the fix. */
-import { accessSync, constants, existsSync, mkdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ask } from './commands.mjs';
 import { SetupError } from './output.mjs';
@@ -106,15 +106,5 @@ export function checkPassable(paths, isRoot) {
       }
       if (folder === dirname(folder)) break;
     }
-  }
-}
-
-/** @param {string} file */
-export function isExecutable(file) {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false; // absent and closed are one answer here
   }
 }

@@ -26,7 +26,7 @@ export function ask(command, args) {
  * @param {string} file
  * @param {number} lines
  */
-export function lastLines(file, lines) {
+function lastLines(file, lines) {
   return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).map((line) => `    ${line}`).join('\n');
 }
 

@@ -29,7 +29,7 @@ const usage = `Usage: npm run sgpo -- COMMAND [options]   (or npm run demo | sta
   COMMAND --help     options of a command
 
 Environment: SGPO_HOME (default .sgpo in the checkout), SGPO_PORT (default 8080), SGPO_PYTHON, SGPO_TORCH_INDEX
-(index for PyTorch alone: https://download.pytorch.org/whl/cpu saves gigabytes on a machine without a GPU), DATABASE_URL, REDIS_URL.
+(package index for PyTorch alone: one with CPU builds saves gigabytes on a machine without a GPU), DATABASE_URL, REDIS_URL.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 set-up failed, 130 interrupted.
 `;
 

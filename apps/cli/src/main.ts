@@ -3,6 +3,7 @@ import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { CliError } from './cli-error.ts';
 import { readConfig } from './config.ts';
 import { runDemo } from './demo/demo.ts';
+import { runMigrate } from './migrate.ts';
 import { runStart } from './start.ts';
 import { runTests, suites, type Suite } from './test-runner/run-tests.ts';
 import { runTokenCreate } from './token.ts';
@@ -39,6 +40,9 @@ program.command('test').description('run the tests; the last line counts them')
   .argument('[filters...]', 'handed on to the suite: paths for unit and e2e, arguments of pytest for python')
   .allowUnknownOption()
   .action(async (suite: Suite | undefined, filters: string[]) => { end(await runTests(readConfig(process.env), suite, filters)); });
+
+program.command('migrate').description('bring the tables of DATABASE_URL up to date')
+  .action(async () => { end(await runMigrate(readConfig(process.env))); });
 
 program.command('token').description('tokens for the REST API')
   .command('create').description('make a token and print it, once').argument('<name>', 'what it is for')

@@ -51,10 +51,11 @@ const workerGraceSeconds = 18;
 
 export function workerProcess(settings: ServiceSettings): ProcessSpec {
   const file = logFile(settings, 'worker');
+  const { DATABASE_URL: _database, REDIS_URL: _redis, ...own } = environment(settings); // it knows files alone
   return {
     name: 'worker', command: settings.python, args: ['-m', 'sgpo_worker.server.main'], cwd: checkout, logFile: file,
     env: {
-      ...environment(settings), PYTHONPATH: join(checkout, 'python-worker/src'), PYTHONUNBUFFERED: '1', SGPO_WORKER_LISTEN: settings.workerAddress,
+      ...own, PYTHONPATH: join(checkout, 'python-worker/src'), PYTHONUNBUFFERED: '1', SGPO_WORKER_LISTEN: settings.workerAddress,
       SGPO_WORKER_DATA: join(settings.home, 'worker'), SGPO_PARENT_PID: String(process.pid), SGPO_WORKER_GRACE_SECONDS: String(workerGraceSeconds),
       OMP_WAIT_POLICY: 'PASSIVE', // threads that spin while they wait starve the other processes of a small machine
     },

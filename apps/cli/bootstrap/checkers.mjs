@@ -20,8 +20,8 @@ const linters = [
   { name: 'import-linter', command: python('lint-imports'), args: [], cwd: worker },
 ];
 
-/** Node 24 runs the tools that npm links, whatever node is on PATH. */
-const env = { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH'] ?? ''}` };
+/** Node 24 runs the tools that npm links, whatever node is on PATH; import-linter imports the worker from its sources. */
+const env = { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH'] ?? ''}`, PYTHONPATH: join(worker, 'src') };
 
 /** Runs every checker; the exit code says whether all were content. */
 export function lint() {

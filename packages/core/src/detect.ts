@@ -2,7 +2,7 @@
  * Faults of generated answers that would teach a model the wrong thing, each with a reason code. Conservative: what the prompt, the reference
  * or (for markers and marks of encoding) the draft also holds is the row's own matter and no fault.
  */
-import { markerNames, promptTemplates } from './prompts.ts';
+import { blockNames, promptTemplates } from './prompts.ts';
 import { isStorable } from './rows.ts';
 import type { Message } from './spec.ts';
 
@@ -45,8 +45,8 @@ function isOwn(text: string, { prompt, reference, draft }: AnswerContext, patter
 
 const fold = (text: string): string => text.toLowerCase().replaceAll(/[\s*_"“”]+/g, ' ');
 
-/** Markers of blocks and turns as fillPrompt writes them, whatever their width, and unfilled places. */
-const marker = new RegExp(String.raw`<{2,}/?(?:${markerNames.join('|')})>{2,}|\{\{(?:prompt|draft|reference) as [A-Za-z-]+\}\}`);
+/** Markers of blocks as fillPrompt writes them, whatever their width, wider ones of turns (`[user]` alone is a common text), and unfilled places. */
+const marker = new RegExp(String.raw`\[+/?(?:${blockNames.join('|')})\]+|\[{2,}(?:system|user|assistant)\]{2,}|\{\{(?:prompt|draft|reference) as [A-Za-z-]+\}\}`);
 
 /** Sentences of our instructions that nobody writes by chance: six words or more. */
 const instructions: readonly string[] = [...new Set(

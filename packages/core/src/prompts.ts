@@ -18,16 +18,16 @@ export interface PromptTemplate {
   readonly slots: readonly Slot[];
 }
 
-const improveText = (referenceBlock: string): string => `Improve the draft answer to the prompt below. Correct its mistakes and make it more helpful and clear. \
-Keep what is already good. Write only the improved answer.
+const improveText = (referenceBlock: string): string => `Below are a draft answer with mistakes and the prompt it answers. Write an improved draft: \
+correct the mistakes, keep what is good.
 
-{{prompt as prompt}}
+{{draft as draft}}
 
-${referenceBlock}{{draft as draft}}`;
+${referenceBlock}{{prompt as prompt}}`;
 
-const withoutReference = { version: 1, text: improveText(''), slots: ['prompt', 'draft'] } as const;
+const withoutReference = { version: 1, text: improveText(''), slots: ['draft', 'prompt'] } as const;
 const withReference = {
-  version: 1, text: improveText('Use this good answer as a guide.\n{{reference as reference}}\n\n'), slots: ['prompt', 'reference', 'draft'],
+  version: 1, text: improveText('A correct answer, as a guide:\n{{reference as reference}}\n\n'), slots: ['draft', 'reference', 'prompt'],
 } as const;
 
 /** p_train and p_refine are one text, with or without the reference: what the improver learns is what it is later asked. */
@@ -53,10 +53,9 @@ The quality of the new response must be at most that of response-A. Write only t
 /** The place of a block in a template: slot and label. */
 const placeholder = /\{\{(prompt|draft|reference) as ([A-Za-z-]+)\}\}/g;
 
-/** Names that stand in markers: block labels, and the roles of turns. */
-export const markerNames: readonly string[] = [
+/** Names that stand in the markers of blocks. */
+export const blockNames: readonly string[] = [
   ...new Set(Object.values(promptTemplates).flatMap(({ text }) => [...text.matchAll(placeholder)].map((match) => match[2] ?? ''))),
-  'system', 'user', 'assistant',
 ];
 
 /** sha256 (hex) of a prompt's text and version. The name does not enter: equal texts have equal hashes. */
@@ -69,7 +68,7 @@ export function promptHash(name: PromptName): string {
 /**
  * The messages a model is given for a row. `plain` is the conversation itself; every other prompt is one user message.
  *
- * A block is `<<label>>` … `<</label>>`, and a conversation of several turns puts `<<role>>` before each. The run of angle brackets is
+ * A block is `[label]` … `[/label]`, and a conversation of several turns puts `[role]` before each. The run of square brackets is
  * longer than any run in the row's texts, as Markdown fences grow, so that no text can end its block, open another or forge a turn; and
  * placeholders are replaced in one pass over the template, so that one inside a text is text.
  *
@@ -82,8 +81,8 @@ export function fillPrompt(
   if (name === 'plain') return row.prompt;
   const { text, slots } = promptTemplates[name];
   const used = slots.flatMap((slot) => (slot === 'prompt' ? row.prompt.map(({ content }) => content) : [slotText(name, slot, row[slot])]));
-  const width = Math.max(2, 1 + Math.max(...used.map(longestBracketRun)));
-  const mark = (label: string): string => `${'<'.repeat(width)}${label}${'>'.repeat(width)}`;
+  const width = 1 + Math.max(...used.map(longestBracketRun));
+  const mark = (label: string): string => `${'['.repeat(width)}${label}${']'.repeat(width)}`;
   const content = text.replace(placeholder, (_, slot: Slot, label: string) => {
     const body = slot === 'prompt' ? renderConversation(row.prompt, mark) : slotText(name, slot, row[slot]);
     return `${mark(label)}\n${body}\n${mark(`/${label}`)}`;
@@ -105,6 +104,6 @@ function renderConversation(turns: readonly Message[], mark: (label: string) => 
 
 function longestBracketRun(text: string): number {
   let longest = 0;
-  for (const [run] of text.matchAll(/<+|>+/g)) longest = Math.max(longest, run.length);
+  for (const [run] of text.matchAll(/\[+|\]+/g)) longest = Math.max(longest, run.length);
   return longest;
 }

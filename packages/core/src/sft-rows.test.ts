@@ -12,7 +12,7 @@ const reason = (rest: Partial<Parameters<typeof buildSftRow>[0]>) => { const bui
 describe('buildSftRow', () => {
   it('asks p_train(x, y₀) and answers with the target, word for word', () => {
     expect(build({ target: answer(' Paris.\n') })).toEqual({
-      id: 'id1', prompt: [{ role: 'user', content: expect.stringContaining('<<draft>>\nparis\n<</draft>>') as string }], completion: [{ role: 'assistant', content: ' Paris.\n' }],
+      id: 'id1', prompt: [{ role: 'user', content: expect.stringContaining('[draft]\nparis\n[/draft]') as string }], completion: [{ role: 'assistant', content: ' Paris.\n' }],
     });
   });
   it('never shows the reference unless the recipe says so', () => {

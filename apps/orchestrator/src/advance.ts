@@ -54,7 +54,7 @@ async function expandSteps(services: Services, tree: RunTree): Promise<boolean> 
   let changed = false;
   for (const step of tree.steps) {
     const plan = planOf(step);
-    if (step.state !== 'pending' || (plan.kind !== 'generate' && plan.kind !== 'teach' && plan.kind !== 'score')) continue;
+    if (step.state !== 'pending' || step.tasks.length > 0 || (plan.kind !== 'generate' && plan.kind !== 'teach' && plan.kind !== 'score')) continue;
     const rows = stepByKey(tree, step.inputs['rows'] ?? '');
     if (rows.output === null || rows.rowsOut === undefined) continue;
     const tasks = expandStep(plan, rows.rowsOut, tree.run.spec.execution, tree.run.spec.sampling.blockRows);

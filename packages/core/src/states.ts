@@ -2,7 +2,7 @@
  * The life of a run, a step, a task and an attempt. Each table is total: what is not listed is refused.
  *
  * run      queued → running → succeeded | failed; canceling stands between a wish to cancel and canceled, while attempts end.
- * step     pending → running (its tasks exist) → succeeded | cached (every task was cached) | failed | canceled.
+ * step     pending → running (its first task is ready) → succeeded | cached (every task was cached) | failed | canceled.
  * task     pending (inputs missing) → ready (inputs known, nothing equal finished) → running (an attempt holds it) → succeeded;
  *          pending → cached when an equal finished task's files exist; running → ready when the attempt is lost or may be retried.
  * attempt  leased (claimed, not begun) → running → succeeded | failed | lost | canceled.

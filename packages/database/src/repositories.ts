@@ -103,7 +103,7 @@ export interface RunRepository {
 }
 
 export interface StepRepository {
-  /** Adds the tasks of a sharded step; step pending → running. Repeating it changes nothing. */
+  /** Adds the tasks of a pending sharded step. Repeating it changes nothing. */
   expand(id: StepId, tasks: readonly NewTask[]): Promise<boolean>;
   /** pending → running for a step whose first task became ready; repeating it changes nothing. */
   begin(id: StepId): Promise<boolean>;

@@ -34,7 +34,7 @@ describe.each(Object.keys(runTransitions))('a run that is %s', (from) => {
 
 describe.each(Object.keys(stepTransitions))('a step that is %s', (from) => {
   test.each([
-    ['running', (id: StepId) => bed.database.steps.begin(id)], ['running', (id: StepId) => bed.database.steps.expand(id, [])],
+    ['running', (id: StepId) => bed.database.steps.begin(id)],
     ['succeeded', (id: StepId, taskId: TaskId) => bed.database.steps.finish(id, taskId)],
   ] as const)('→ %s', async (to, act) => {
     const runId = await startedRun(bed);

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildReport, renderReport } from '@sgpo/core';
+import type { RunTree } from '@sgpo/database';
 import { usageOfTasks } from '../teacher-usage.ts';
 import type { LocalStep } from './local-task.ts';
 
@@ -18,7 +19,7 @@ export const report: LocalStep<'report'> = async ({ services, task }) => {
   const built = buildReport({
     run: tree.run,
     endedAt: new Date(),
-    steps: steps.map((step) => (step.kind === 'teach' ? { ...step, stats: usageOfTasks(step.tasks) } : step)),
+    steps: steps.map((step) => ({ ...step, startedAt: workBegan(step), stats: step.kind === 'teach' ? usageOfTasks(step.tasks) : step.stats })),
     metrics: await database.metrics.ofRun(task.runId),
     artifacts: artifacts.flat().map(({ role, record, path }) => ({ role, path, kind: record.kind, digest: record.digest, rows: record.rows, bytes: record.bytes, meta: record.meta })),
   });
@@ -31,3 +32,9 @@ export const report: LocalStep<'report'> = async ({ services, task }) => {
     rowsIn: 0, rowsOut: 0, dropped: {}, stats: {}, provenance: {}, peakRssBytes: null,
   };
 };
+
+/** When the first task of a step was taken up: it may have been ready, and waiting for a device, long before. */
+function workBegan(step: RunTree['steps'][number]): Date | null {
+  const starts = step.tasks.flatMap(({ startedAt }) => (startedAt === null ? [] : [startedAt.getTime()]));
+  return starts.length === 0 ? step.startedAt : new Date(Math.min(...starts));
+}

@@ -8,8 +8,8 @@ import { moveSteps } from '../transitions.ts';
 export function createStepRepository(client: Client): StepRepository {
   return {
     expand: (id, tasks) => changeRun(client, { step: id }, false, async (change) => {
-      const moved = await moveSteps(change, { id }, 'running', { startedAt: change.now });
-      if (moved.length === 0) refuse();
+      const pending = await change.tx.step.count({ where: { id, state: 'pending', tasks: { none: {} } } });
+      if (pending === 0) refuse();
       await change.tx.task.createMany({
         data: tasks.map((task) => ({ ...task, id: createId('task'), stepId: id, runId: change.runId, state: 'pending', createdAt: change.now })),
       });

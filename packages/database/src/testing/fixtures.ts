@@ -105,7 +105,10 @@ let keys = 0;
 /** A task of the run, made ready; for `answers` the step is expanded when it is not yet. */
 export async function readyTask(bed: TestBed, id: RunId, key: string, index = 0, model: Digest | null = null): Promise<TaskId> {
   const step = await stepOf(bed, id, key);
-  if (step.state === 'pending') await (key === 'answers' ? bed.database.steps.expand(step.id, shards) : bed.database.steps.begin(step.id));
+  if (step.state === 'pending') {
+    if (key === 'answers') await bed.database.steps.expand(step.id, shards);
+    await bed.database.steps.begin(step.id);
+  }
   const taskId = await taskOf(bed, id, key, index);
   keys += 1;
   await bed.database.tasks.markReady(taskId, { cacheKey: keys.toString(16).padStart(64, 'f'), spec: { kind: key, model }, inputs: [] });

@@ -7,7 +7,7 @@ import { createQueues, startConsumer, startRelay } from '@sgpo/queue';
 import { pino } from 'pino';
 import type { AttemptId, RunId, TaskId } from '@sgpo/core';
 import { createAdvance } from './advance.ts';
-import { readConfig } from './config.ts';
+import { readConfig, type Config } from './config.ts';
 import { followAttempt } from './follow.ts';
 import { runLocalTask } from './local/run-local.ts';
 import { placeTasks } from './place.ts';
@@ -15,7 +15,7 @@ import { startReconciler } from './reconcile.ts';
 import type { Services } from './services.ts';
 import { createWorkerRegistry } from './worker-registry.ts';
 
-const config = readConfig(process.env);
+const config = configOrExit();
 const log = pino({ level: config.logLevel, base: { app: 'orchestrator' } });
 const database = createDatabase({ url: config.databaseUrl });
 const store = createFolderStore({ root: config.store });
@@ -55,3 +55,13 @@ async function stop(): Promise<void> {
 process.once('SIGINT', () => { void stop(); });
 process.once('SIGTERM', () => { void stop(); });
 process.once('disconnect', () => { void stop(); });
+
+/** Wrong settings end the process with 2 and a line that names them. */
+function configOrExit(): Config {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(2);
+  }
+}

@@ -28,6 +28,6 @@ describe('problemDocument', () => {
 describe('closest', () => {
   it('sees through case, separators and small mistakes, and stops at strangers', () => {
     const keys = ['learningRate', 'batchSize', 'beta', 'seed'];
-    expect(['learning_rate', 'BATCHSIZE', 'betta', 'sed', 'quantum', ''].map((word) => closest(word, keys))).toEqual(['learningRate', 'batchSize', 'beta', 'seed', null, null]);
+    expect(['learning_rate', 'BATCHSIZE', 'betta', 'sed', 'sede', 'quantum', ''].map((word) => closest(word, keys))).toEqual(['learningRate', 'batchSize', 'beta', 'seed', 'seed', null, null]);
   });
 });

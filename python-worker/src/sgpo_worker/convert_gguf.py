@@ -27,7 +27,7 @@ def convert(gguf: Path, out: Path, dtype: Dtype) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    from sgpo_worker.child.model_folder import save_model_folder
+    from sgpo_worker.child.model_folder import TextSide, save_model_folder
 
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
     model = AutoModelForCausalLM.from_pretrained(
@@ -43,7 +43,8 @@ def convert(gguf: Path, out: Path, dtype: Dtype) -> None:
     for name in ("quantization_config", "_pre_quantization_dtype"):
         if hasattr(model.config, name):
             delattr(model.config, name)
-    save_model_folder(model, tokenizer, out, dtype)
+    text = TextSide(tokenizer=tokenizer, stop_ids=[tokenizer.eos_token_id], template="own")
+    save_model_folder(model, text, out, dtype)
 
 
 def main() -> int:

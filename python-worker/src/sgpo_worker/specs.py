@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Dtype = Literal["float32", "bfloat16"]
+PublishedWeights = Literal["last", "best", "both"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,27 @@ class ScoreSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoraParameters:
+    """Low-rank adapters. `target_modules`: names as PEFT takes them; empty for every linear layer but the output layer."""
+
+    rank: int
+    alpha: float
+    dropout: float
+    target_modules: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationParameters:
+    """Rows set aside and measured every `every_steps` optimiser steps and at the last one, by TRL's name without "eval_"."""
+
+    share: float
+    every_steps: int
+    measure: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingParameters:
-    """What SFT and DPO share; units as in worker.proto."""
+    """What SFT and preference optimisation share; units as in worker.proto."""
 
     epochs: float
     learning_rate: float
@@ -58,29 +78,46 @@ class TrainingParameters:
     save_dtype: Dtype
     checkpoint_seconds: int
     gradient_checkpointing: bool
+    lora: LoraParameters | None = None
+    publish: PublishedWeights = "last"
+    validation: ValidationParameters | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SftSpec:
-    """Supervised fine-tuning on {prompt, completion} rows, loss on the completion only."""
+    """Supervised fine-tuning: {prompt, completion} rows (loss on the completion) or {messages} rows (loss on every answer)."""
 
     model: str
     dataset: str
     training: TrainingParameters
+    chat_template: str = ""
+    """Empty for the model's own, "auto", or a name of `sgpo_worker.chat_templates`."""
     kind: Literal["sft"] = "sft"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DpoSpec:
-    """Preference optimisation of `policy` against the frozen `reference` on {prompt, chosen, rejected} rows."""
+    """Preference optimisation of `policy` on {prompt, chosen, rejected} rows; trainers, losses and parameters as in `losses.py`.
+
+    `reference` is frozen, and None for trainers without one. None elsewhere stands for TRL's default.
+    """
 
     policy: str
-    reference: str
+    reference: str | None
     dataset: str
     training: TrainingParameters
-    loss_type: str
+    trainer: str
+    loss_types: list[str]
+    loss_weights: list[float]
+    """As many as loss_types; empty: 1 each."""
     beta: float
-    label_smoothing: float
+    label_smoothing: float = 0.0
+    ld_alpha: float | None = None
+    simpo_gamma: float | None = None
+    cpo_alpha: float | None = None
+    desirable_weight: float | None = None
+    undesirable_weight: float | None = None
+    discopop_tau: float | None = None
     kind: Literal["dpo"] = "dpo"
 
 
@@ -112,7 +149,7 @@ class ChildTask:
         data: dict[str, Any] = json.loads(line)
         spec: dict[str, Any] = data["spec"]
         if "training" in spec:
-            spec["training"] = TrainingParameters(**spec["training"])
+            spec["training"] = _read_training(spec["training"])
         return ChildTask(
             task_id=data["task_id"],
             attempt=data["attempt"],
@@ -120,3 +157,14 @@ class ChildTask:
             work_dir=Path(data["work_dir"]),
             spec=_KINDS[spec["kind"]](**spec),
         )
+
+
+def _read_training(values: dict[str, Any]) -> TrainingParameters:
+    lora, validation = values["lora"], values["validation"]
+    return TrainingParameters(
+        **{
+            **values,
+            "lora": None if lora is None else LoraParameters(**lora),
+            "validation": None if validation is None else ValidationParameters(**validation),
+        }
+    )

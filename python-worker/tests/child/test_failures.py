@@ -20,7 +20,7 @@ CUDA_MESSAGE = (
     "Including non-PyTorch memory, this process has 22.54 GiB memory in use."
 )
 CPU_MESSAGE = (
-    '[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can\'t allocate memory: you tried to allocate '
+    "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
     "4503599627370496 bytes. Error code 12 (Cannot allocate memory)"
 )
 CASES: list[tuple[BaseException, str, str]] = [
@@ -35,6 +35,8 @@ CASES: list[tuple[BaseException, str, str]] = [
     (OSError(errno.ESTALE, "Stale file handle"), "STORE.UNAVAILABLE", "infrastructure"),
     (ValueError("'cosinus' is not a valid SchedulerType, please select one of ['linear']"), "SPEC.INVALID", "invalid"),
     (ValueError("Unknown loss type: dpo. Should be one of ['sigmoid']"), "SPEC.INVALID", "invalid"),
+    (ValueError("Target modules {'wq'} not found in the base model. Please check"), "SPEC.CONFLICT", "invalid"),
+    (ValueError("Actual (not effective) batch size must be > 1. KTO will not work"), "SPEC.INVALID", "invalid"),
     (RuntimeError("probability tensor contains either `inf`, `nan` or element < 0"), "TRAIN.DIVERGED", "invalid"),
     (KeyError("surprise"), "WORKER.INTERNAL", "infrastructure"),
 ]

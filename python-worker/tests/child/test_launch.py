@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from sgpo_worker.artifacts import open_artifact
+from sgpo_worker.child.batches import plan_batches, trainer_arguments
 from sgpo_worker.child.launch import rank_command, rank_environment
 from sgpo_worker.child.model_folder import load_model
-from sgpo_worker.child.training import plan_batches, trainer_arguments
+from sgpo_worker.specs import LoraParameters, ValidationParameters
 
 from . import tiny
 from .test_training import PAIRS, dpo_spec, metrics_of
@@ -47,25 +48,27 @@ import json, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from sgpo_worker.child.dpo import train_dpo
+from sgpo_worker.child.batches import is_first_rank
+from sgpo_worker.child.preference.run import train_preference
 from sgpo_worker.child.session import Session, StopRequest
-from sgpo_worker.child.training import is_first_rank
 from sgpo_worker.specs import ChildTask
 task = ChildTask.from_json(sys.stdin.readline())
-finished = train_dpo(Session(task, -1, StopRequest()), task.spec, 1)
+finished = train_preference(Session(task, -1, StopRequest()), task.spec, 1)
 if is_first_rank():
     print(finished.output)
 """
 
 
-def test_two_ranks_train_as_one_process_does(bench: object, store: Path, model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapter", [None, LoraParameters(rank=4, alpha=8.0, dropout=0.0, target_modules=[])])
+def test_two_ranks_train_as_one_process_does(bench: object, store: Path, model: str, adapter: LoraParameters | None) -> None:
     """On CPUs the ranks copy the model instead of sharding it; steps, batches and publishing are those of several GPUs."""
-    from sgpo_worker.child.dpo import train_dpo
+    from sgpo_worker.child.preference.run import train_preference
 
-    spec = dpo_spec(model, tiny.publish_pairs(store, PAIRS))
+    measured = ValidationParameters(share=0.25, every_steps=2, measure="rewards/margins")
+    spec = dpo_spec(model, tiny.publish_pairs(store, PAIRS), lora=adapter, validation=measured, publish="both")
     here = bench(spec)  # type: ignore[operator]
-    alone = train_dpo(here.session, spec, 2).output
-    assert len(metrics_of(here)) == 5
+    alone = train_preference(here.session, spec, 2).output
+    assert len(metrics_of(here)) == 1 + 4 + 2
     ranks = []
     for rank in range(2):
         environment = {**os.environ, "SGPO_EVENTS_FD": "-1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
@@ -83,9 +86,10 @@ def test_two_ranks_train_as_one_process_does(bench: object, store: Path, model: 
     lines = [process.stdout.read().splitlines() for process in ranks if process.stdout]
     assert [process.wait(120) for process in ranks] == [0, 0]
     together = lines[0][-1]
-    one, two = (load_model(open_artifact(store, digest), "float32") for digest in (alone, together))
-    for left, right in zip(one.parameters(), two.parameters(), strict=True):
-        assert torch.allclose(left, right, atol=5e-4)
+    for folder in ("", "last"):
+        one, two = (load_model(open_artifact(store, digest or "") / folder, "float32") for digest in (alone, together))
+        for left, right in zip(one.parameters(), two.parameters(), strict=True):
+            assert torch.allclose(left, right, atol=5e-4)
     config = json.loads((open_artifact(store, together) / "config.json").read_text())
     assert config == json.loads((open_artifact(store, alone or "") / "config.json").read_text())
 

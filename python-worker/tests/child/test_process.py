@@ -15,7 +15,7 @@ import pytest
 
 from sgpo_worker.child.sft import run_sft
 from sgpo_worker.events import Event, Finished, Idle, Progress, decode_event
-from sgpo_worker.specs import ChildTask, TaskSpec
+from sgpo_worker.specs import ChildTask, LoraParameters, TaskSpec
 
 from . import tiny
 from .conftest import Bench
@@ -96,7 +96,9 @@ def test_one_child_generates_scores_and_leaves_when_stdin_ends(start: Callable[.
 def test_sigterm_makes_a_training_save_and_an_equal_task_go_on(
     start: Callable[..., Child], bench: Callable[..., Bench], store: Path, model: str
 ) -> None:
-    spec = sft_spec(model, tiny.publish_sft(store, ANSWERS), epochs=30.0)
+    # An adapter, because its configuration holds a set, whose order changes from process to process.
+    adapter = LoraParameters(rank=4, alpha=8.0, dropout=0.1, target_modules=[])
+    spec = sft_spec(model, tiny.publish_sft(store, ANSWERS), epochs=30.0, lora=adapter)
     child = start()
     child.send(spec)
     child.until(lambda event: isinstance(event, Progress) and event.done >= 3)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sgpo_worker.artifacts import open_artifact, publish
-from sgpo_worker.child import training
+from sgpo_worker.child import training_memory
 from sgpo_worker.child.chat import ChatFormat
-from sgpo_worker.child.dpo import check_step_zero, run_dpo, tokenize_preferences
 from sgpo_worker.child.failures import TaskFailure
+from sgpo_worker.child.preference.run import run_preference
+from sgpo_worker.child.preference.step_zero import check_step_zero
+from sgpo_worker.child.preference.tokens import tokenize_preferences
 from sgpo_worker.child.sft import run_sft, tokenize_sft
 from sgpo_worker.events import Log, Metrics, Progress
 from sgpo_worker.specs import DpoSpec, SftSpec
@@ -38,9 +41,10 @@ def dpo_spec(policy: str, dataset: str, reference: str | None = None, loss_type:
         reference=reference or policy,
         dataset=dataset,
         training=tiny.parameters(**changes),
-        loss_type=loss_type,
+        trainer="dpo",
+        loss_types=[loss_type],
+        loss_weights=[],
         beta=0.1,
-        label_smoothing=0.0,
     )
 
 
@@ -87,7 +91,7 @@ def test_the_published_folder_is_a_plain_model(bench: MakeBench, store: Path, mo
     finished = run_sft(bench(spec).session, spec)
     folder, source = open_artifact(store, finished.output or ""), open_artifact(store, model)
     names = {path.name for path in folder.iterdir()}
-    assert names == {path.name for path in source.iterdir()}
+    assert names == {path.name for path in source.iterdir()} | {"training_statistics.json"}
     assert "model.safetensors" in names
     config = json.loads((folder / "config.json").read_text())
     assert config["dtype"] == "bfloat16"
@@ -104,7 +108,7 @@ def test_the_published_folder_is_a_plain_model(bench: MakeBench, store: Path, mo
 def test_dpo_starts_at_ln_2_and_prefers_the_chosen(bench: MakeBench, store: Path, model: str) -> None:
     spec = dpo_spec(model, tiny.publish_pairs(store, PAIRS), epochs=5.0)
     here = bench(spec)
-    finished = run_dpo(here.session, spec)
+    finished = run_preference(here.session, spec)
     zero, *curve = metrics_of(here)
     assert (zero.step, zero.values["rewards/margins"]) == (0, 0.0)
     assert zero.values["loss"] == pytest.approx(math.log(2), abs=1e-6)
@@ -117,14 +121,14 @@ def test_dpo_starts_at_ln_2_and_prefers_the_chosen(bench: MakeBench, store: Path
 def test_dpo_in_bfloat16_starts_at_ln_2_too(bench: MakeBench, store: Path, model: str) -> None:
     spec = dpo_spec(model, tiny.publish_pairs(store, PAIRS), epochs=1.0, dtype="bfloat16")
     here = bench(spec)
-    run_dpo(here.session, spec)
+    run_preference(here.session, spec)
     assert metrics_of(here)[0].values["loss"] == pytest.approx(math.log(2), abs=1e-6)
 
 
 def test_dpo_measures_against_the_given_reference(bench: MakeBench, store: Path, model: str) -> None:
     spec = dpo_spec(model, tiny.publish_pairs(store, PAIRS), reference=tiny.publish_model(store, seed=5), epochs=1.0)
     here = bench(spec)
-    assert run_dpo(here.session, spec).outcome == "succeeded"
+    assert run_preference(here.session, spec).outcome == "succeeded"
     assert metrics_of(here)[0].values["rewards/margins"] != 0.0
 
 
@@ -136,19 +140,27 @@ def test_a_reference_that_reads_other_tokens_is_refused(bench: MakeBench, store:
 
     spec = dpo_spec(model, tiny.publish_pairs(store, PAIRS), reference=publish(store, write))
     with pytest.raises(TaskFailure) as raised:
-        run_dpo(bench(spec).session, spec)
+        run_preference(bench(spec).session, spec)
     assert raised.value.error.code == "MODEL.TOKENIZER_MISMATCH"
 
 
 def test_a_loss_other_than_ln_2_against_itself_is_refused(model: str) -> None:
     spec = dpo_spec(model, "d" * 64)
-    check_step_zero(spec, math.log(2) + 9e-4)
-    for loss, code in ((math.log(2) + 2e-3, "TRAIN.REFERENCE_MISMATCH"), (math.nan, "TRAIN.DIVERGED")):
+    check_step_zero(spec, {"loss": math.log(2) + 9e-4, "rewards/margins": 9e-4})
+    for loss, margin, code in (
+        (math.log(2) + 2e-3, 0.0, "TRAIN.REFERENCE_MISMATCH"),
+        (math.log(2), 2e-3, "TRAIN.REFERENCE_MISMATCH"),
+        (math.log(2), math.nan, "TRAIN.REFERENCE_MISMATCH"),
+        (math.nan, 0.0, "TRAIN.DIVERGED"),
+    ):
         with pytest.raises(TaskFailure) as raised:
-            check_step_zero(spec, loss)
+            check_step_zero(spec, {"loss": loss, "rewards/margins": margin})
         assert raised.value.error.code == code
-    check_step_zero(dpo_spec(model, "d" * 64, reference="e" * 64), 0.1)
-    check_step_zero(dpo_spec(model, "d" * 64, loss_type="hinge"), 1.0)
+    check_step_zero(replace(spec, loss_weights=[2.0]), {"loss": 2 * math.log(2), "rewards/margins": 0.0})
+    check_step_zero(dpo_spec(model, "d" * 64, reference="e" * 64), {"loss": 0.1, "rewards/margins": 3.0})
+    check_step_zero(dpo_spec(model, "d" * 64, loss_type="hinge"), {"loss": 1.0, "rewards/margins": 0.0})
+    with pytest.raises(TaskFailure, match=r"margin before any update is 0\.1"):
+        check_step_zero(dpo_spec(model, "d" * 64, loss_type="hinge"), {"loss": 1.0, "rewards/margins": 0.1})
 
 
 def test_rows_that_cannot_be_trained_on_are_counted() -> None:
@@ -170,7 +182,7 @@ def test_rows_that_cannot_be_trained_on_are_counted() -> None:
 def test_only_kept_rows_are_trained_on(bench: MakeBench, store: Path, model: str) -> None:
     pairs = [*PAIRS, ("why?", "same", "same"), ("why?", "sea " * 300, "short")]
     spec = dpo_spec(model, tiny.publish_pairs(store, pairs), epochs=1.0)
-    finished = run_dpo(bench(spec).session, spec)
+    finished = run_preference(bench(spec).session, spec)
     assert (finished.rows_in, finished.rows_out) == (10, 8)
     assert finished.dropped == {"identical_tokens": 1, "too_long": 1}
 
@@ -178,7 +190,7 @@ def test_only_kept_rows_are_trained_on(bench: MakeBench, store: Path, model: str
 def test_no_rows_left_is_a_failure_with_the_counts(bench: MakeBench, store: Path, model: str) -> None:
     spec = dpo_spec(model, tiny.publish_pairs(store, [("why?", "same", "same")]))
     with pytest.raises(TaskFailure, match="identical_tokens") as raised:
-        run_dpo(bench(spec).session, spec)
+        run_preference(bench(spec).session, spec)
     assert (raised.value.error.code, raised.value.error.failure_class) == ("DATASET.NO_ROWS_LEFT", "invalid")
 
 
@@ -197,7 +209,7 @@ def test_a_batch_that_cannot_be_cut_is_refused(bench: MakeBench, store: Path, mo
 
 @pytest.mark.parametrize(("batch", "micro", "expected"), [(128, 8, 4), (6, 6, 3), (6, 3, 1), (5, 5, 1), (4, 1, None)])
 def test_micro_batches_shrink_to_divisors(batch: int, micro: int, expected: int | None) -> None:
-    assert training.smaller_micro_batch(batch, micro, 1) == expected
+    assert training_memory.smaller_micro_batch(batch, micro, 1) == expected
 
 
 def test_running_out_of_memory_goes_on_with_smaller_micro_batches(bench: MakeBench, store: Path, model: str) -> None:
@@ -211,7 +223,7 @@ def test_running_out_of_memory_goes_on_with_smaller_micro_batches(bench: MakeBen
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
         return "done"
 
-    assert training.run_with_less_memory(here.session, spec.training, 1, run) == "done"
+    assert training_memory.run_with_less_memory(here.session, spec, 1, run) == "done"
     assert tried == [8, 4, 2]
     assert [event.level for event in here.events() if isinstance(event, Log)] == ["warning", "warning"]
 
@@ -219,7 +231,7 @@ def test_running_out_of_memory_goes_on_with_smaller_micro_batches(bench: MakeBen
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     with pytest.raises(TaskFailure) as raised:
-        training.run_with_less_memory(here.session, spec.training, 1, never)
+        training_memory.run_with_less_memory(here.session, spec, 1, never)
     assert (raised.value.error.code, raised.value.error.failure_class) == ("TRAIN.OUT_OF_MEMORY", "resources")
 
 
@@ -230,7 +242,7 @@ def test_a_stopped_training_goes_on_to_equal_bytes(bench: MakeBench, store: Path
     if kind == "sft":
         run, spec = run_sft, sft_spec(model, tiny.publish_sft(store, ANSWERS), dtype=dtype)
     else:
-        run, spec = run_dpo, dpo_spec(model, tiny.publish_pairs(store, PAIRS), dtype=dtype)  # type: ignore[assignment]
+        run, spec = run_preference, dpo_spec(model, tiny.publish_pairs(store, PAIRS), dtype=dtype)  # type: ignore[assignment]
     straight = run(bench(spec).session, spec).output
     here = bench(spec)
     stop_at_step(here, 2)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from sgpo_worker.artifacts import publish
@@ -30,25 +30,33 @@ SENTENCES = [
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 
-def make_tokenizer(chat_template: str | None = CHATML) -> PreTrainedTokenizerFast:
+def make_tokenizer(
+    chat_template: str | None = CHATML,
+    *,
+    special: Sequence[str] = SPECIAL,
+    bos: str | None = SPECIAL[1],
+    eos: str | None = SPECIAL[2],
+    pad: str | None = SPECIAL[2],
+    leading_bos: bool = False,
+) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=400, special_tokens=list(special), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     tokenizer.train_from_iterator(SENTENCES * 4, trainer)
+    if leading_bos and bos is not None:
+        tokenizer.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, special.index(bos))])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=SPECIAL[1],
-        eos_token=SPECIAL[2],
-        pad_token=SPECIAL[2],
-        chat_template=chat_template,
+        tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=pad, chat_template=chat_template
     )
 
 
-def write_model(folder: Path, *, seed: int = 0, chat_template: str | None = CHATML, scale: float = 1.0) -> None:
-    tokenizer = make_tokenizer(chat_template)
+def write_model(
+    folder: Path, *, seed: int = 0, chat_template: str | None = CHATML, scale: float = 1.0, **tokenizer_options: Any
+) -> None:
+    tokenizer = make_tokenizer(chat_template, **tokenizer_options)
     torch.manual_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -60,13 +68,14 @@ def write_model(folder: Path, *, seed: int = 0, chat_template: str | None = CHAT
             num_key_value_heads=2,
             tie_word_embeddings=True,
             initializer_range=0.02 * scale,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=2,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     )
-    # Defaults that must not leak into the worker's own sampling.
-    model.generation_config.update(eos_token_id=[2, 0], repetition_penalty=1.5, temperature=0.1, top_k=3, do_sample=True)
+    # Defaults that must not leak into the worker's own sampling; two ends of a turn, where the tokenizer is the usual one.
+    ends = tokenizer.eos_token_id if tokenizer_options else [2, 0]
+    model.generation_config.update(eos_token_id=ends, repetition_penalty=1.5, temperature=0.1, top_k=3, do_sample=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -110,6 +119,17 @@ def publish_sft(store: Path, rows: Sequence[tuple[str, str]]) -> str:
             "id": (pa.string(), [row_id(prompt) for prompt, _ in rows]),
             "prompt": (MESSAGES, [user(prompt) for prompt, _ in rows]),
             "completion": (MESSAGES, [assistant(answer) for _, answer in rows]),
+        },
+    )
+
+
+def publish_dialogues(store: Path, dialogues: Sequence[Sequence[tuple[str, str]]]) -> str:
+    """Conversations as (role, content) turns."""
+    return publish_table(
+        store,
+        {
+            "id": (pa.string(), [row_id(str(turns)) for turns in dialogues]),
+            "messages": (MESSAGES, [[{"role": role, "content": content} for role, content in turns] for turns in dialogues]),
         },
     )
 

@@ -83,7 +83,9 @@ class Place:
     def dpo(self, *steps: list) -> dict:
         model = pb.ArtifactRef(digest=self.publish("base", "model.safetensors"))
         dataset = pb.ArtifactRef(digest=self.script(*steps))
-        spec = pb.DpoSpec(policy=model, reference=model, dataset=dataset, training=training(), loss_type="sigmoid", beta=0.01)
+        spec = pb.DpoSpec(
+            policy=model, reference=model, dataset=dataset, training=training(), trainer="dpo", loss_types=["sigmoid"], beta=0.01
+        )
         return {"dpo": spec}
 
     def score(self, *steps: list, model: str = "base") -> dict:

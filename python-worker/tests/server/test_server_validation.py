@@ -28,7 +28,15 @@ GENERATE = {
 }
 SCORE = {"model": REF, "input": REF, "max_length": 64, "block_rows": 4, "dtype": pb.DTYPE_BFLOAT16, "measure_chrf": True}
 SFT = {"model": REF, "dataset": REF, "training": training()}
-DPO = {"policy": REF, "reference": REF, "dataset": REF, "training": training(), "loss_type": "sigmoid", "beta": 0.01}
+DPO = {
+    "policy": REF,
+    "reference": REF,
+    "dataset": REF,
+    "training": training(),
+    "trainer": "dpo",
+    "loss_types": ["sigmoid"],
+    "beta": 0.01,
+}
 MESSAGES = {
     "generate": (pb.GenerateSpec, GENERATE),
     "score": (pb.ScoreSpec, SCORE),
@@ -56,7 +64,7 @@ def test_every_number_arrives():
     spec = read_start(request("generate", temperature=0, sample_index=3), min_lease_seconds=5).spec
     assert isinstance(spec, GenerateSpec)
     assert (spec.temperature, spec.seed, spec.sample_index, spec.dtype) == (0, 2**64 - 1, 3, "float32")
-    trained = read_start(request("dpo", label_smoothing=0.1), min_lease_seconds=5).spec
+    trained = read_start(request("dpo", loss_types=["robust"], label_smoothing=0.1), min_lease_seconds=5).spec
     assert isinstance(trained, DpoSpec)
     assert (trained.training.learning_rate, trained.training.save_dtype, trained.label_smoothing) == (5e-7, "bfloat16", 0.1)
 
@@ -86,11 +94,17 @@ def test_every_number_arrives():
         ("score", "model", None),
         ("sft", "dataset", None),
         ("sft", "model", None),
+        ("sft", "chat_template", "chatlm"),
         ("dpo", "policy", None),
         ("dpo", "reference", None),
         ("dpo", "dataset", None),
-        ("dpo", "loss_type", ""),
-        ("dpo", "loss_type", "sigmoidal"),
+        ("dpo", "trainer", ""),
+        ("dpo", "trainer", "dqo"),
+        ("dpo", "loss_types", []),
+        ("dpo", "loss_types", [""]),
+        ("dpo", "loss_types", ["sigmoidal"]),
+        ("dpo", "loss_types", ["simpo"]),
+        ("dpo", "loss_types", ["sigmoid", "sigmoid"]),
         ("dpo", "beta", 0),
         ("dpo", "beta", math.nan),
         ("dpo", "label_smoothing", 0.5),

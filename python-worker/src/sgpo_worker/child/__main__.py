@@ -33,6 +33,7 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "warning",
     "TQDM_DISABLE": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
     "VLLM_NO_USAGE_STATS": "1",
 }
 
@@ -60,7 +61,7 @@ def _import_libraries() -> None:
     import sgpo_worker.child.transformers_engine
 
     if not select.select([sys.stdin], [], [], 0)[0]:
-        import sgpo_worker.child.dpo
+        import sgpo_worker.child.preference.dpo
         import sgpo_worker.child.sft  # noqa: F401
 
 
@@ -104,9 +105,9 @@ def _run_spec(session: Session, inference: InferenceRunner) -> Finished:
         from sgpo_worker.child.sft import run_sft
 
         return run_sft(session, spec)
-    from sgpo_worker.child.dpo import run_dpo
+    from sgpo_worker.child.preference.run import run_preference
 
-    return run_dpo(session, spec)
+    return run_preference(session, spec)
 
 
 def _exit(status: int) -> NoReturn:

@@ -14,10 +14,11 @@ from sgpo_worker.artifacts import open_artifact, publish
 from sgpo_worker.child.chat import ChatFormat, Conversation
 from sgpo_worker.child.engine import AnswerRow, Engine, PromptRow, Sampling, row_key
 from sgpo_worker.child.failures import TaskFailure
-from sgpo_worker.child.model_folder import describe_tokenizer, load_tokenizer, read_stop_ids
+from sgpo_worker.child.model_folder import describe_tokenizer
 from sgpo_worker.child.provenance import describe_run
 from sgpo_worker.child.rows import GENERATIONS, SCORES, Row, blocks_of, read_rows, write_rows
 from sgpo_worker.child.session import Session
+from sgpo_worker.child.text_side import read_text_side
 from sgpo_worker.events import Finished
 from sgpo_worker.specs import Dtype, GenerateSpec, ScoreSpec
 
@@ -103,16 +104,15 @@ class InferenceRunner:
             self._warm.engine.close()
             self._warm = None
         folder = open_artifact(store, spec.model)
-        tokenizer = load_tokenizer(folder)
-        stop_ids = read_stop_ids(folder, tokenizer)
-        chat = ChatFormat(tokenizer, stop_ids)
+        text = read_text_side(folder)
+        chat = ChatFormat(text.tokenizer, text.stop_ids)
         self._warm = WarmModel(
             key=key,
             digest=spec.model,
             engine=_build_engine(name, folder, spec),
             chat=chat,
-            stop_ids=tuple(stop_ids),
-            text_side=describe_tokenizer(folder, tokenizer),
+            stop_ids=tuple(text.stop_ids),
+            text_side=describe_tokenizer(folder, text),
         )
         return self._warm
 

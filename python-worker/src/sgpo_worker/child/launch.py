@@ -2,7 +2,8 @@
 
 The ranks are ordinary children of this process, in its process group, with the environment that `torchrun` would give them.
 `torchrun` itself is left out because its agent answers SIGTERM by ending the ranks, which must first save their checkpoint.
-Not yet run on several GPUs: commands and configuration are tested, the run itself is not.
+Not yet run on several GPUs: commands, configuration and two ranks on CPUs, which copy the model, are tested; sharding itself
+(FSDP), with full weights or with adapters, is not.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 
 from sgpo_worker.child.failures import TaskFailure
 from sgpo_worker.child.session import Session
-from sgpo_worker.child.training import run_with_less_memory
+from sgpo_worker.child.training_memory import run_with_less_memory
 from sgpo_worker.events import Finished, decode_event
 from sgpo_worker.specs import DpoSpec, SftSpec
 
@@ -31,8 +32,8 @@ def train_on_devices(session: Session, spec: SftSpec | DpoSpec, run_here: Callab
     """Runs `run_here(micro_batch_size)` in this process, or ranks over all GPUs where there are several."""
     devices = max(1, torch.cuda.device_count())
     if devices == 1:
-        return run_with_less_memory(session, spec.training, devices, run_here)
-    return run_with_less_memory(session, spec.training, devices, lambda size: _run_ranks(session, devices, size))
+        return run_with_less_memory(session, spec, devices, run_here)
+    return run_with_less_memory(session, spec, devices, lambda size: _run_ranks(session, devices, size))
 
 
 def rank_command(micro_batch_size: int, result: Path) -> list[str]:

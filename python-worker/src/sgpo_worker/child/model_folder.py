@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from sgpo_worker.child.failures import TaskFailure
 from sgpo_worker.specs import Dtype
 
 TORCH_DTYPES: dict[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_NOT_TOKENIZER_FILES = ("config.json", "generation_config.json", "manifest.json")
+_NOT_TOKENIZER_FILES = ("config.json", "generation_config.json", "manifest.json", "training_statistics.json")
 _NAME_KEYS = ("_name_or_path", "_model_name_or_path")
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".jinja", ".model")
 
@@ -65,31 +66,40 @@ def read_stop_ids(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[int]
     return sorted(ids)
 
 
-def describe_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
-    """Provenance of the text side: `tokenizer_sha256` (of tokenizer.json) and `chat_template_sha256` (of the template's text)."""
-    facts: dict[str, str] = {}
+@dataclass(frozen=True, kw_only=True)
+class TextSide:
+    """How a model reads and ends turns: what is saved beside its weights."""
+
+    tokenizer: PreTrainedTokenizerBase
+    """With a pad token, and with the chat template that is used."""
+    stop_ids: list[int]
+    """Every id that ends an answer, in rising order."""
+    template: str
+    """"own", or the name of the template that was given to the tokenizer."""
+
+    @property
+    def rewritten(self) -> bool:
+        """True when the tokenizer is no longer that of the model's folder."""
+        return self.template != "own"
+
+
+def describe_tokenizer(folder: Path, text: TextSide) -> dict[str, str]:
+    """Provenance of the text side: `chat_template` ("own" or its name), sha256 of its text and of `folder`'s tokenizer.json."""
+    facts = {"chat_template": text.template}
     path = folder / "tokenizer.json"
     if path.is_file():
         facts["tokenizer_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    if isinstance(tokenizer.chat_template, str):
-        facts["chat_template_sha256"] = hashlib.sha256(tokenizer.chat_template.encode()).hexdigest()
+    if isinstance(text.tokenizer.chat_template, str):
+        facts["chat_template_sha256"] = hashlib.sha256(text.tokenizer.chat_template.encode()).hexdigest()
     return facts
 
 
-def save_model_folder(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    out: Path,
-    dtype: Dtype,
-    *,
-    source: Path | None = None,
-    state: dict[str, torch.Tensor] | None = None,
-) -> None:
+def save_model_folder(model: PreTrainedModel, text: TextSide, out: Path, dtype: Dtype, *, source: Path | None = None) -> None:
     """Writes config.json, model.safetensors, generation_config.json and the tokenizer's files into `out`.
 
-    With `source` (the folder the model was loaded from) the configuration and the tokenizer's files are taken from there, so that
-    nothing a trainer did to them in memory reaches the result. `state` replaces the model's own weights (gathered from several
-    devices). The model's weights are converted to `dtype` in place.
+    With `source` (the folder the model was loaded from) the configuration and, unless it was rewritten, the tokenizer's files are
+    taken from there, so that nothing a trainer did to them in memory reaches the result. The model's weights are converted to
+    `dtype` in place.
     """
     out.mkdir(parents=True, exist_ok=True)
     config = copy.deepcopy(model.config) if source is None else AutoConfig.from_pretrained(source, trust_remote_code=False)
@@ -97,24 +107,25 @@ def save_model_folder(
     config.dtype = TORCH_DTYPES[dtype]
     config.name_or_path = ""
     model.config = config
-    if state is not None:
-        state = {name: tensor.to(TORCH_DTYPES[dtype]) for name, tensor in state.items()}
     if source is None:
-        tokenizer.name_or_path = ""
-        tokenizer.save_pretrained(out)
-        generation_config = GenerationConfig(bos_token_id=config.bos_token_id, pad_token_id=tokenizer.pad_token_id)
-        stop_ids = [tokenizer.eos_token_id]
+        generation_config = GenerationConfig(bos_token_id=config.bos_token_id, pad_token_id=text.tokenizer.pad_token_id)
+    else:
+        generation_config = _read_generation_config(source)
+    if source is None or text.rewritten:
+        text.tokenizer.name_or_path = ""
+        text.tokenizer.save_pretrained(out)
+        _strip_names(out / "tokenizer_config.json")
     else:
         _copy_tokenizer(source, out)
-        generation_config = _read_generation_config(source)
-        stop_ids = read_stop_ids(source, tokenizer)
-    generation_config.eos_token_id = stop_ids
+    if generation_config.pad_token_id is None:
+        generation_config.pad_token_id = text.tokenizer.pad_token_id
+    generation_config.eos_token_id = text.stop_ids
     model.generation_config = generation_config
-    model.save_pretrained(out, state_dict=state, max_shard_size="1TB")
+    model.save_pretrained(out, max_shard_size="1TB")
     _strip_names(out / "config.json")
     for path in out.iterdir():
         # The weights' writer makes files that only their owner may read; whoever serves the store may be somebody else.
-        path.chmod(0o644)
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _read_generation_config(folder: Path) -> GenerationConfig:

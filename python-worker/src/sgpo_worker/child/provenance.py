@@ -1,11 +1,13 @@
-"""What made an output: software versions, device and text side, as flat text for `Finished.provenance`."""
+"""What made an output: software versions, device, text side and training, as flat text for `Finished.provenance`."""
 
 from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("torch", "transformers", "trl", "tokenizers", "vllm")
+from sgpo_worker.specs import DpoSpec, SftSpec
+
+_PACKAGES = ("torch", "transformers", "trl", "peft", "tokenizers", "vllm")
 
 
 def software_versions(packages: tuple[str, ...] = _PACKAGES) -> dict[str, str]:
@@ -20,5 +22,22 @@ def software_versions(packages: tuple[str, ...] = _PACKAGES) -> dict[str, str]:
 
 
 def describe_run(*, engine: str, device: str, dtype: str, batch_rule: str, text_side: dict[str, str]) -> dict[str, str]:
-    """The whole provenance. `text_side`: `describe_tokenizer` of the model that read the rows."""
+    """What every task tells. `text_side`: `describe_tokenizer` of the model that read the rows."""
     return {"engine": engine, "device": device, "dtype": dtype, "batch_rule": batch_rule, **software_versions(), **text_side}
+
+
+def describe_spec(spec: SftSpec | DpoSpec) -> dict[str, str]:
+    """What a training tells beside that: trainer, losses, which weights were trained and which were published."""
+    facts = {"trainer": "sft", "lora": "none", "publish": spec.training.publish}
+    if isinstance(spec, DpoSpec):
+        weights = spec.loss_weights or [1.0] * len(spec.loss_types)
+        losses = " + ".join(f"{weight:g} × {name}" for name, weight in zip(spec.loss_types, weights, strict=True))
+        facts |= {"trainer": spec.trainer, "losses": losses}
+    lora = spec.training.lora
+    if lora is not None:
+        targets = ",".join(lora.target_modules) or "all-linear"
+        facts["lora"] = f"rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}, {targets}"
+    validation = spec.training.validation
+    if validation is not None:
+        facts["validation"] = f"{validation.share:g} of the rows, {validation.measure} every {validation.every_steps} steps"
+    return facts

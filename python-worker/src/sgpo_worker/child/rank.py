@@ -25,9 +25,9 @@ def main(micro_batch_size: int, result: Path) -> int:
 
     import torch
 
+    from sgpo_worker.child.batches import is_first_rank
     from sgpo_worker.child.failures import find_error, is_out_of_memory
     from sgpo_worker.child.launch import EXIT_OUT_OF_MEMORY
-    from sgpo_worker.child.training import is_first_rank
 
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     session = Session(task, int(os.environ["SGPO_EVENTS_FD"]), stop)
@@ -51,9 +51,9 @@ def _train(session: Session, micro_batch_size: int) -> Finished:
 
         return train_sft(session, spec, micro_batch_size)
     if isinstance(spec, DpoSpec):
-        from sgpo_worker.child.dpo import train_dpo
+        from sgpo_worker.child.preference.run import train_preference
 
-        return train_dpo(session, spec, micro_batch_size)
+        return train_preference(session, spec, micro_batch_size)
     raise TypeError(f"a rank cannot run a {spec.kind} task")
 
 

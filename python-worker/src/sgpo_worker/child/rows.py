@@ -49,8 +49,11 @@ SCORES = pa.schema(
 )
 
 
-def read_rows(folder: Path, columns: Sequence[str]) -> list[Row]:
-    """The rows of a table in file order, `columns` only. Raises `TaskFailure` DATASET.UNREADABLE or DATASET.WRONG_COLUMNS."""
+def read_rows(folder: Path, *choices: Sequence[str]) -> list[Row]:
+    """The rows of a table in file order, with the columns of the one of `choices` that the table has in full.
+
+    Raises `TaskFailure` DATASET.UNREADABLE, or DATASET.WRONG_COLUMNS when it has none of them or more than one.
+    """
     path = folder / ROWS
     try:
         file = pq.ParquetFile(path)
@@ -62,15 +65,17 @@ def read_rows(folder: Path, columns: Sequence[str]) -> list[Row]:
             f"Publish the table again as one Parquet file named {ROWS}.",
         ) from error
     with file:
-        missing = [name for name in columns if name not in file.schema_arrow.names]
-        if missing:
+        names = file.schema_arrow.names
+        fitting = [columns for columns in choices if set(columns) <= set(names)]
+        if len(fitting) != 1:
+            missing = [[name for name in columns if name not in names] for columns in choices]
             raise TaskFailure(
                 "DATASET.WRONG_COLUMNS",
                 "invalid",
-                f"table {folder.name}/{ROWS} has columns {file.schema_arrow.names}; missing: {missing}",
-                f"Give the table the columns {list(columns)}.",
+                f"table {folder.name}/{ROWS} has columns {names}; missing: {' or '.join(str(absent) for absent in missing)}",
+                f"Give the table the columns {' or else '.join(str(list(columns)) for columns in choices)}.",
             )
-        rows: list[Row] = file.read(columns=list(columns)).to_pylist()
+        rows: list[Row] = file.read(columns=list(fitting[0])).to_pylist()
     return rows
 
 

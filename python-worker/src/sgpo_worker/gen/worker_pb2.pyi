@@ -37,6 +37,13 @@ class CancelMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CANCEL_MODE_UNSPECIFIED: _ClassVar[CancelMode]
     CANCEL_MODE_NOW: _ClassVar[CancelMode]
     CANCEL_MODE_AT_CHECKPOINT: _ClassVar[CancelMode]
+
+class PublishedWeights(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PUBLISHED_WEIGHTS_UNSPECIFIED: _ClassVar[PublishedWeights]
+    PUBLISHED_WEIGHTS_LAST: _ClassVar[PublishedWeights]
+    PUBLISHED_WEIGHTS_BEST: _ClassVar[PublishedWeights]
+    PUBLISHED_WEIGHTS_BOTH: _ClassVar[PublishedWeights]
 DTYPE_UNSPECIFIED: Dtype
 DTYPE_FLOAT32: Dtype
 DTYPE_BFLOAT16: Dtype
@@ -53,6 +60,10 @@ FAILURE_CLASS_RESOURCES: FailureClass
 CANCEL_MODE_UNSPECIFIED: CancelMode
 CANCEL_MODE_NOW: CancelMode
 CANCEL_MODE_AT_CHECKPOINT: CancelMode
+PUBLISHED_WEIGHTS_UNSPECIFIED: PublishedWeights
+PUBLISHED_WEIGHTS_LAST: PublishedWeights
+PUBLISHED_WEIGHTS_BEST: PublishedWeights
+PUBLISHED_WEIGHTS_BOTH: PublishedWeights
 
 class GetWorkerRequest(_message.Message):
     __slots__ = ()
@@ -338,7 +349,7 @@ class ScoreSpec(_message.Message):
     def __init__(self, model: _Optional[_Union[ArtifactRef, _Mapping]] = ..., input: _Optional[_Union[ArtifactRef, _Mapping]] = ..., max_length: _Optional[int] = ..., block_rows: _Optional[int] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., measure_chrf: _Optional[bool] = ...) -> None: ...
 
 class TrainingParameters(_message.Message):
-    __slots__ = ("epochs", "learning_rate", "batch_size", "micro_batch_size", "max_length", "warmup_ratio", "scheduler", "weight_decay", "max_grad_norm", "seed", "dtype", "save_dtype", "checkpoint_seconds", "gradient_checkpointing")
+    __slots__ = ("epochs", "learning_rate", "batch_size", "micro_batch_size", "max_length", "warmup_ratio", "scheduler", "weight_decay", "max_grad_norm", "seed", "dtype", "save_dtype", "checkpoint_seconds", "gradient_checkpointing", "lora", "publish", "validation")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -353,6 +364,9 @@ class TrainingParameters(_message.Message):
     SAVE_DTYPE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     GRADIENT_CHECKPOINTING_FIELD_NUMBER: _ClassVar[int]
+    LORA_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_FIELD_NUMBER: _ClassVar[int]
     epochs: float
     learning_rate: float
     batch_size: int
@@ -367,32 +381,75 @@ class TrainingParameters(_message.Message):
     save_dtype: Dtype
     checkpoint_seconds: int
     gradient_checkpointing: bool
-    def __init__(self, epochs: _Optional[float] = ..., learning_rate: _Optional[float] = ..., batch_size: _Optional[int] = ..., micro_batch_size: _Optional[int] = ..., max_length: _Optional[int] = ..., warmup_ratio: _Optional[float] = ..., scheduler: _Optional[str] = ..., weight_decay: _Optional[float] = ..., max_grad_norm: _Optional[float] = ..., seed: _Optional[int] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., save_dtype: _Optional[_Union[Dtype, str]] = ..., checkpoint_seconds: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ...) -> None: ...
+    lora: LoraParameters
+    publish: PublishedWeights
+    validation: ValidationParameters
+    def __init__(self, epochs: _Optional[float] = ..., learning_rate: _Optional[float] = ..., batch_size: _Optional[int] = ..., micro_batch_size: _Optional[int] = ..., max_length: _Optional[int] = ..., warmup_ratio: _Optional[float] = ..., scheduler: _Optional[str] = ..., weight_decay: _Optional[float] = ..., max_grad_norm: _Optional[float] = ..., seed: _Optional[int] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., save_dtype: _Optional[_Union[Dtype, str]] = ..., checkpoint_seconds: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ..., lora: _Optional[_Union[LoraParameters, _Mapping]] = ..., publish: _Optional[_Union[PublishedWeights, str]] = ..., validation: _Optional[_Union[ValidationParameters, _Mapping]] = ...) -> None: ...
+
+class LoraParameters(_message.Message):
+    __slots__ = ("rank", "alpha", "dropout", "target_modules")
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_MODULES_FIELD_NUMBER: _ClassVar[int]
+    rank: int
+    alpha: float
+    dropout: float
+    target_modules: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., target_modules: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ValidationParameters(_message.Message):
+    __slots__ = ("share", "every_steps", "measure")
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    EVERY_STEPS_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    share: float
+    every_steps: int
+    measure: str
+    def __init__(self, share: _Optional[float] = ..., every_steps: _Optional[int] = ..., measure: _Optional[str] = ...) -> None: ...
 
 class SftSpec(_message.Message):
-    __slots__ = ("model", "dataset", "training")
+    __slots__ = ("model", "dataset", "training", "chat_template")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
+    CHAT_TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     model: ArtifactRef
     dataset: ArtifactRef
     training: TrainingParameters
-    def __init__(self, model: _Optional[_Union[ArtifactRef, _Mapping]] = ..., dataset: _Optional[_Union[ArtifactRef, _Mapping]] = ..., training: _Optional[_Union[TrainingParameters, _Mapping]] = ...) -> None: ...
+    chat_template: str
+    def __init__(self, model: _Optional[_Union[ArtifactRef, _Mapping]] = ..., dataset: _Optional[_Union[ArtifactRef, _Mapping]] = ..., training: _Optional[_Union[TrainingParameters, _Mapping]] = ..., chat_template: _Optional[str] = ...) -> None: ...
 
 class DpoSpec(_message.Message):
-    __slots__ = ("policy", "reference", "dataset", "training", "loss_type", "beta", "label_smoothing")
+    __slots__ = ("policy", "reference", "dataset", "training", "trainer", "loss_types", "loss_weights", "beta", "label_smoothing", "ld_alpha", "simpo_gamma", "cpo_alpha", "desirable_weight", "undesirable_weight", "discopop_tau")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
-    LOSS_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TRAINER_FIELD_NUMBER: _ClassVar[int]
+    LOSS_TYPES_FIELD_NUMBER: _ClassVar[int]
+    LOSS_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
+    LD_ALPHA_FIELD_NUMBER: _ClassVar[int]
+    SIMPO_GAMMA_FIELD_NUMBER: _ClassVar[int]
+    CPO_ALPHA_FIELD_NUMBER: _ClassVar[int]
+    DESIRABLE_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    UNDESIRABLE_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DISCOPOP_TAU_FIELD_NUMBER: _ClassVar[int]
     policy: ArtifactRef
     reference: ArtifactRef
     dataset: ArtifactRef
     training: TrainingParameters
-    loss_type: str
+    trainer: str
+    loss_types: _containers.RepeatedScalarFieldContainer[str]
+    loss_weights: _containers.RepeatedScalarFieldContainer[float]
     beta: float
     label_smoothing: float
-    def __init__(self, policy: _Optional[_Union[ArtifactRef, _Mapping]] = ..., reference: _Optional[_Union[ArtifactRef, _Mapping]] = ..., dataset: _Optional[_Union[ArtifactRef, _Mapping]] = ..., training: _Optional[_Union[TrainingParameters, _Mapping]] = ..., loss_type: _Optional[str] = ..., beta: _Optional[float] = ..., label_smoothing: _Optional[float] = ...) -> None: ...
+    ld_alpha: float
+    simpo_gamma: float
+    cpo_alpha: float
+    desirable_weight: float
+    undesirable_weight: float
+    discopop_tau: float
+    def __init__(self, policy: _Optional[_Union[ArtifactRef, _Mapping]] = ..., reference: _Optional[_Union[ArtifactRef, _Mapping]] = ..., dataset: _Optional[_Union[ArtifactRef, _Mapping]] = ..., training: _Optional[_Union[TrainingParameters, _Mapping]] = ..., trainer: _Optional[str] = ..., loss_types: _Optional[_Iterable[str]] = ..., loss_weights: _Optional[_Iterable[float]] = ..., beta: _Optional[float] = ..., label_smoothing: _Optional[float] = ..., ld_alpha: _Optional[float] = ..., simpo_gamma: _Optional[float] = ..., cpo_alpha: _Optional[float] = ..., desirable_weight: _Optional[float] = ..., undesirable_weight: _Optional[float] = ..., discopop_tau: _Optional[float] = ...) -> None: ...

@@ -14,7 +14,7 @@ from typing import Literal
 from sgpo_worker import __version__
 from sgpo_worker.server.config import ConfigError, Engine
 
-_REPORTED = ("torch", "transformers", "trl", "tokenizers")
+_REPORTED = ("torch", "transformers", "trl", "peft", "tokenizers")
 
 
 @dataclass(frozen=True, kw_only=True)

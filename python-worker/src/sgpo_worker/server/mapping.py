@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from sgpo_worker.events import Event, Finished, Idle, Log, Metrics, Phase, Progress, TaskError
 from sgpo_worker.gen import worker_pb2
-from sgpo_worker.server.errors import InvalidRequestError
 from sgpo_worker.server.journal import JournalEntry, check_task_id
-from sgpo_worker.server.validation import Problems, check_spec
-from sgpo_worker.specs import DpoSpec, Dtype, GenerateSpec, ScoreSpec, SftSpec, TaskSpec, TrainingParameters
+from sgpo_worker.server.problems import Problems
+from sgpo_worker.server.spec_mapping import read_spec
+from sgpo_worker.server.validation import check_spec
+from sgpo_worker.specs import TaskSpec
 
-_DTYPES: dict[int, Dtype] = {worker_pb2.DTYPE_FLOAT32: "float32", worker_pb2.DTYPE_BFLOAT16: "bfloat16"}
 _OUTCOMES: dict[str, worker_pb2.TaskOutcome] = {
     "succeeded": worker_pb2.TASK_OUTCOME_SUCCEEDED,
     "failed": worker_pb2.TASK_OUTCOME_FAILED,
@@ -47,7 +47,8 @@ def read_start(request: worker_pb2.StartTaskRequest, *, min_lease_seconds: int) 
     problems.check(request.attempt >= 1, "attempt", request.attempt, "give 1 for the first attempt")
     problems.check(request.fence >= 1, "fence", request.fence, "give a number from 1 that rises with every claim")
     read_lease(problems, request.lease_seconds, min_lease_seconds)
-    spec = _read_spec(request, problems)
+    spec = read_spec(request, problems)
+    check_spec(spec, problems)
     problems.refuse()
     return StartRequest(
         task_id=task_id,
@@ -112,90 +113,3 @@ def _write_error(error: TaskError) -> worker_pb2.TaskError:
         message=error.message,
         remedy=error.remedy,
     )
-
-
-def _read_spec(request: worker_pb2.StartTaskRequest, problems: Problems) -> TaskSpec:
-    kind = request.WhichOneof("spec")
-    match kind:
-        case "generate":
-            spec = _read_generate(request.generate, problems)
-        case "score":
-            spec = _read_score(request.score, problems)
-        case "sft":
-            spec = _read_sft(request.sft, problems)
-        case "dpo":
-            spec = _read_dpo(request.dpo, problems)
-        case _:
-            raise InvalidRequestError("spec: not set: give generate, score, sft or dpo")
-    check_spec(spec, problems)
-    return spec
-
-
-def _read_generate(message: worker_pb2.GenerateSpec, problems: Problems) -> TaskSpec:
-    return GenerateSpec(
-        model=message.model.digest,
-        input=message.input.digest,
-        temperature=message.temperature,
-        top_p=message.top_p,
-        max_new_tokens=message.max_new_tokens,
-        max_length=message.max_length,
-        seed=message.seed,
-        sample_index=message.sample_index,
-        block_rows=message.block_rows,
-        dtype=_read_dtype(problems, "generate.dtype", message.dtype),
-    )
-
-
-def _read_score(message: worker_pb2.ScoreSpec, problems: Problems) -> TaskSpec:
-    return ScoreSpec(
-        model=message.model.digest,
-        input=message.input.digest,
-        max_length=message.max_length,
-        block_rows=message.block_rows,
-        dtype=_read_dtype(problems, "score.dtype", message.dtype),
-        measure_chrf=message.measure_chrf,
-    )
-
-
-def _read_sft(message: worker_pb2.SftSpec, problems: Problems) -> TaskSpec:
-    return SftSpec(
-        model=message.model.digest,
-        dataset=message.dataset.digest,
-        training=_read_training(message.training, problems, "sft.training"),
-    )
-
-
-def _read_dpo(message: worker_pb2.DpoSpec, problems: Problems) -> TaskSpec:
-    return DpoSpec(
-        policy=message.policy.digest,
-        reference=message.reference.digest,
-        dataset=message.dataset.digest,
-        training=_read_training(message.training, problems, "dpo.training"),
-        loss_type=message.loss_type,
-        beta=message.beta,
-        label_smoothing=message.label_smoothing,
-    )
-
-
-def _read_training(message: worker_pb2.TrainingParameters, problems: Problems, field: str) -> TrainingParameters:
-    return TrainingParameters(
-        epochs=message.epochs,
-        learning_rate=message.learning_rate,
-        batch_size=message.batch_size,
-        micro_batch_size=message.micro_batch_size,
-        max_length=message.max_length,
-        warmup_ratio=message.warmup_ratio,
-        scheduler=message.scheduler,
-        weight_decay=message.weight_decay,
-        max_grad_norm=message.max_grad_norm,
-        seed=message.seed,
-        dtype=_read_dtype(problems, f"{field}.dtype", message.dtype),
-        save_dtype=_read_dtype(problems, f"{field}.save_dtype", message.save_dtype),
-        checkpoint_seconds=message.checkpoint_seconds,
-        gradient_checkpointing=message.gradient_checkpointing,
-    )
-
-
-def _read_dtype(problems: Problems, field: str, value: int) -> Dtype:
-    problems.check(value in _DTYPES, field, value, "use DTYPE_FLOAT32 (1) or DTYPE_BFLOAT16 (2)")
-    return _DTYPES.get(value, "float32")

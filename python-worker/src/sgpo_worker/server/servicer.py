@@ -23,8 +23,8 @@ from sgpo_worker.server.journal import check_task_id
 from sgpo_worker.server.log import EventLog
 from sgpo_worker.server.mapping import read_lease, read_start, write_entry
 from sgpo_worker.server.pool import ChildPool
+from sgpo_worker.server.problems import Problems
 from sgpo_worker.server.supervisor import Supervisor
-from sgpo_worker.server.validation import Problems
 
 _STATUS: dict[type[RequestError], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,

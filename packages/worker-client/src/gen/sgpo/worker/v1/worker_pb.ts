@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sgpo/worker/v1/worker.proto.
  */
 export const file_sgpo_worker_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChtzZ3BvL3dvcmtlci92MS93b3JrZXIucHJvdG8SDnNncG8ud29ya2VyLnYxIhIKEEdldFdvcmtlclJlcXVlc3Qi5gIKEUdldFdvcmtlclJlc3BvbnNlEhEKCXdvcmtlcl9pZBgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRJBCgh2ZXJzaW9ucxgDIAMoCzIvLnNncG8ud29ya2VyLnYxLkdldFdvcmtlclJlc3BvbnNlLlZlcnNpb25zRW50cnkSEwoLZGV2aWNlX2tpbmQYBCABKAkSDwoHZGV2aWNlcxgFIAMoCRINCgVzbG90cxgGIAEoDRIQCghkcmFpbmluZxgHIAEoCBIsCgdydW5uaW5nGAggAygLMhsuc2dwby53b3JrZXIudjEuUnVubmluZ1Rhc2sSGQoRd2FybV9tb2RlbF9kaWdlc3QYCSABKAkSDgoGZW5naW5lGAogASgJEhUKDWRldGVybWluaXN0aWMYCyABKAgaLwoNVmVyc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIi0KC1J1bm5pbmdUYXNrEg8KB3Rhc2tfaWQYASABKAkSDQoFZmVuY2UYAiABKAQiHQoLQXJ0aWZhY3RSZWYSDgoGZGlnZXN0GAEgASgJIv0CChBTdGFydFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDwoHYXR0ZW1wdBgCIAEoDRINCgVmZW5jZRgDIAEoBBIVCg1sZWFzZV9zZWNvbmRzGAQgASgNEjwKBmxhYmVscxgFIAMoCzIsLnNncG8ud29ya2VyLnYxLlN0YXJ0VGFza1JlcXVlc3QuTGFiZWxzRW50cnkSMAoIZ2VuZXJhdGUYBiABKAsyHC5zZ3BvLndvcmtlci52MS5HZW5lcmF0ZVNwZWNIABIqCgVzY29yZRgHIAEoCzIZLnNncG8ud29ya2VyLnYxLlNjb3JlU3BlY0gAEiYKA3NmdBgIIAEoCzIXLnNncG8ud29ya2VyLnYxLlNmdFNwZWNIABImCgNkcG8YCSABKAsyFy5zZ3BvLndvcmtlci52MS5EcG9TcGVjSAAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIGCgRzcGVjIiQKEVN0YXJ0VGFza1Jlc3BvbnNlEg8KB3N0YXJ0ZWQYASABKAgiSgoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEIj0KEVdhdGNoVGFza1Jlc3BvbnNlEigKBWV2ZW50GAEgASgLMhkuc2dwby53b3JrZXIudjEuVGFza0V2ZW50IkoKEVJlbmV3TGVhc2VSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDQoFZmVuY2UYAiABKAQSFQoNbGVhc2Vfc2Vjb25kcxgDIAEoDSIUChJSZW5ld0xlYXNlUmVzcG9uc2UiXQoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIoCgRtb2RlGAMgASgOMhouc2dwby53b3JrZXIudjEuQ2FuY2VsTW9kZSIUChJDYW5jZWxUYXNrUmVzcG9uc2UiDgoMRHJhaW5SZXF1ZXN0Ig8KDURyYWluUmVzcG9uc2UiogIKCVRhc2tFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoFcGhhc2UYAyABKAsyFS5zZ3BvLndvcmtlci52MS5QaGFzZUgAEiwKCHByb2dyZXNzGAQgASgLMhguc2dwby53b3JrZXIudjEuUHJvZ3Jlc3NIABIqCgdtZXRyaWNzGAUgASgLMhcuc2dwby53b3JrZXIudjEuTWV0cmljc0gAEiIKA2xvZxgGIAEoCzITLnNncG8ud29ya2VyLnYxLkxvZ0gAEiwKCGZpbmlzaGVkGAcgASgLMhguc2dwby53b3JrZXIudjEuRmluaXNoZWRIAEIHCgVldmVudCIVCgVQaGFzZRIMCgRuYW1lGAEgASgJIjUKCFByb2dyZXNzEgwKBGRvbmUYASABKAQSDQoFdG90YWwYAiABKAQSDAoEdW5pdBgDIAEoCSJ7CgdNZXRyaWNzEgwKBHN0ZXAYASABKAQSMwoGdmFsdWVzGAIgAygLMiMuc2dwby53b3JrZXIudjEuTWV0cmljcy5WYWx1ZXNFbnRyeRotCgtWYWx1ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIiUKA0xvZxINCgVsZXZlbBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIrQDCghGaW5pc2hlZBIsCgdvdXRjb21lGAEgASgOMhsuc2dwby53b3JrZXIudjEuVGFza091dGNvbWUSKwoGb3V0cHV0GAIgASgLMhsuc2dwby53b3JrZXIudjEuQXJ0aWZhY3RSZWYSDwoHcm93c19pbhgDIAEoBBIQCghyb3dzX291dBgEIAEoBBI2Cgdkcm9wcGVkGAUgAygLMiUuc2dwby53b3JrZXIudjEuRmluaXNoZWQuRHJvcHBlZEVudHJ5EigKBWVycm9yGAYgASgLMhkuc2dwby53b3JrZXIudjEuVGFza0Vycm9yEg8KB3NlY29uZHMYByABKAESFgoOcGVha19yc3NfYnl0ZXMYCCABKAQSPAoKcHJvdmVuYW5jZRgJIAMoCzIoLnNncG8ud29ya2VyLnYxLkZpbmlzaGVkLlByb3ZlbmFuY2VFbnRyeRouCgxEcm9wcGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ARoxCg9Qcm92ZW5hbmNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvCglUYXNrRXJyb3ISDAoEY29kZRgBIAEoCRIzCg1mYWlsdXJlX2NsYXNzGAIgASgOMhwuc2dwby53b3JrZXIudjEuRmFpbHVyZUNsYXNzEg8KB21lc3NhZ2UYAyABKAkSDgoGcmVtZWR5GAQgASgJIpQCCgxHZW5lcmF0ZVNwZWMSKgoFbW9kZWwYASABKAsyGy5zZ3BvLndvcmtlci52MS5BcnRpZmFjdFJlZhIqCgVpbnB1dBgCIAEoCzIbLnNncG8ud29ya2VyLnYxLkFydGlmYWN0UmVmEhMKC3RlbXBlcmF0dXJlGAMgASgBEg0KBXRvcF9wGAQgASgBEhYKDm1heF9uZXdfdG9rZW5zGAUgASgNEhIKCm1heF9sZW5ndGgYBiABKA0SDAoEc2VlZBgHIAEoBBIUCgxzYW1wbGVfaW5kZXgYCCABKA0SEgoKYmxvY2tfcm93cxgJIAEoDRIkCgVkdHlwZRgKIAEoDjIVLnNncG8ud29ya2VyLnYxLkR0eXBlIscBCglTY29yZVNwZWMSKgoFbW9kZWwYASABKAsyGy5zZ3BvLndvcmtlci52MS5BcnRpZmFjdFJlZhIqCgVpbnB1dBgCIAEoCzIbLnNncG8ud29ya2VyLnYxLkFydGlmYWN0UmVmEhIKCm1heF9sZW5ndGgYAyABKA0SEgoKYmxvY2tfcm93cxgEIAEoDRIkCgVkdHlwZRgFIAEoDjIVLnNncG8ud29ya2VyLnYxLkR0eXBlEhQKDG1lYXN1cmVfY2hyZhgGIAEoCCLuAgoSVHJhaW5pbmdQYXJhbWV0ZXJzEg4KBmVwb2NocxgBIAEoARIVCg1sZWFybmluZ19yYXRlGAIgASgBEhIKCmJhdGNoX3NpemUYAyABKA0SGAoQbWljcm9fYmF0Y2hfc2l6ZRgEIAEoDRISCgptYXhfbGVuZ3RoGAUgASgNEhQKDHdhcm11cF9yYXRpbxgGIAEoARIRCglzY2hlZHVsZXIYByABKAkSFAoMd2VpZ2h0X2RlY2F5GAggASgBEhUKDW1heF9ncmFkX25vcm0YCSABKAESDAoEc2VlZBgKIAEoBBIkCgVkdHlwZRgLIAEoDjIVLnNncG8ud29ya2VyLnYxLkR0eXBlEikKCnNhdmVfZHR5cGUYDCABKA4yFS5zZ3BvLndvcmtlci52MS5EdHlwZRIaChJjaGVja3BvaW50X3NlY29uZHMYDSABKA0SHgoWZ3JhZGllbnRfY2hlY2twb2ludGluZxgOIAEoCCKZAQoHU2Z0U3BlYxIqCgVtb2RlbBgBIAEoCzIbLnNncG8ud29ya2VyLnYxLkFydGlmYWN0UmVmEiwKB2RhdGFzZXQYAiABKAsyGy5zZ3BvLndvcmtlci52MS5BcnRpZmFjdFJlZhI0Cgh0cmFpbmluZxgDIAEoCzIiLnNncG8ud29ya2VyLnYxLlRyYWluaW5nUGFyYW1ldGVycyKEAgoHRHBvU3BlYxIrCgZwb2xpY3kYASABKAsyGy5zZ3BvLndvcmtlci52MS5BcnRpZmFjdFJlZhIuCglyZWZlcmVuY2UYAiABKAsyGy5zZ3BvLndvcmtlci52MS5BcnRpZmFjdFJlZhIsCgdkYXRhc2V0GAMgASgLMhsuc2dwby53b3JrZXIudjEuQXJ0aWZhY3RSZWYSNAoIdHJhaW5pbmcYBCABKAsyIi5zZ3BvLndvcmtlci52MS5UcmFpbmluZ1BhcmFtZXRlcnMSEQoJbG9zc190eXBlGAUgASgJEgwKBGJldGEYBiABKAESFwoPbGFiZWxfc21vb3RoaW5nGAcgASgBKkUKBUR0eXBlEhUKEURUWVBFX1VOU1BFQ0lGSUVEEAASEQoNRFRZUEVfRkxPQVQzMhABEhIKDkRUWVBFX0JGTE9BVDE2EAIqsQEKC1Rhc2tPdXRjb21lEhwKGFRBU0tfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhoKFlRBU0tfT1VUQ09NRV9TVUNDRUVERUQQARIXChNUQVNLX09VVENPTUVfRkFJTEVEEAISGQoVVEFTS19PVVRDT01FX0NBTkNFTEVEEAMSHQoZVEFTS19PVVRDT01FX0NIRUNLUE9JTlRFRBAEEhUKEVRBU0tfT1VUQ09NRV9MT1NUEAUqhwEKDEZhaWx1cmVDbGFzcxIdChlGQUlMVVJFX0NMQVNTX1VOU1BFQ0lGSUVEEAASGQoVRkFJTFVSRV9DTEFTU19JTlZBTElEEAESIAocRkFJTFVSRV9DTEFTU19JTkZSQVNUUlVDVFVSRRACEhsKF0ZBSUxVUkVfQ0xBU1NfUkVTT1VSQ0VTEAMqXQoKQ2FuY2VsTW9kZRIbChdDQU5DRUxfTU9ERV9VTlNQRUNJRklFRBAAEhMKD0NBTkNFTF9NT0RFX05PVxABEh0KGUNBTkNFTF9NT0RFX0FUX0NIRUNLUE9JTlQQAjL3AwoNV29ya2VyU2VydmljZRJQCglHZXRXb3JrZXISIC5zZ3BvLndvcmtlci52MS5HZXRXb3JrZXJSZXF1ZXN0GiEuc2dwby53b3JrZXIudjEuR2V0V29ya2VyUmVzcG9uc2USUAoJU3RhcnRUYXNrEiAuc2dwby53b3JrZXIudjEuU3RhcnRUYXNrUmVxdWVzdBohLnNncG8ud29ya2VyLnYxLlN0YXJ0VGFza1Jlc3BvbnNlElIKCVdhdGNoVGFzaxIgLnNncG8ud29ya2VyLnYxLldhdGNoVGFza1JlcXVlc3QaIS5zZ3BvLndvcmtlci52MS5XYXRjaFRhc2tSZXNwb25zZTABElMKClJlbmV3TGVhc2USIS5zZ3BvLndvcmtlci52MS5SZW5ld0xlYXNlUmVxdWVzdBoiLnNncG8ud29ya2VyLnYxLlJlbmV3TGVhc2VSZXNwb25zZRJTCgpDYW5jZWxUYXNrEiEuc2dwby53b3JrZXIudjEuQ2FuY2VsVGFza1JlcXVlc3QaIi5zZ3BvLndvcmtlci52MS5DYW5jZWxUYXNrUmVzcG9uc2USRAoFRHJhaW4SHC5zZ3BvLndvcmtlci52MS5EcmFpblJlcXVlc3QaHS5zZ3BvLndvcmtlci52MS5EcmFpblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChtzZ3BvL3dvcmtlci92MS93b3JrZXIucHJvdG8SDnNncG8ud29ya2VyLnYxIhIKEEdldFdvcmtlclJlcXVlc3Qi5gIKEUdldFdvcmtlclJlc3BvbnNlEhEKCXdvcmtlcl9pZBgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRJBCgh2ZXJzaW9ucxgDIAMoCzIvLnNncG8ud29ya2VyLnYxLkdldFdvcmtlclJlc3BvbnNlLlZlcnNpb25zRW50cnkSEwoLZGV2aWNlX2tpbmQYBCABKAkSDwoHZGV2aWNlcxgFIAMoCRINCgVzbG90cxgGIAEoDRIQCghkcmFpbmluZxgHIAEoCBIsCgdydW5uaW5nGAggAygLMhsuc2dwby53b3JrZXIudjEuUnVubmluZ1Rhc2sSGQoRd2FybV9tb2RlbF9kaWdlc3QYCSABKAkSDgoGZW5naW5lGAogASgJEhUKDWRldGVybWluaXN0aWMYCyABKAgaLwoNVmVyc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIi0KC1J1bm5pbmdUYXNrEg8KB3Rhc2tfaWQYASABKAkSDQoFZmVuY2UYAiABKAQiHQoLQXJ0aWZhY3RSZWYSDgoGZGlnZXN0GAEgASgJIv0CChBTdGFydFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDwoHYXR0ZW1wdBgCIAEoDRINCgVmZW5jZRgDIAEoBBIVCg1sZWFzZV9zZWNvbmRzGAQgASgNEjwKBmxhYmVscxgFIAMoCzIsLnNncG8ud29ya2VyLnYxLlN0YXJ0VGFza1JlcXVlc3QuTGFiZWxzRW50cnkSMAoIZ2VuZXJhdGUYBiABKAsyHC5zZ3BvLndvcmtlci52MS5HZW5lcmF0ZVNwZWNIABIqCgVzY29yZRgHIAEoCzIZLnNncG8ud29ya2VyLnYxLlNjb3JlU3BlY0gAEiYKA3NmdBgIIAEoCzIXLnNncG8ud29ya2VyLnYxLlNmdFNwZWNIABImCgNkcG8YCSABKAsyFy5zZ3BvLndvcmtlci52MS5EcG9TcGVjSAAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIGCgRzcGVjIiQKEVN0YXJ0VGFza1Jlc3BvbnNlEg8KB3N0YXJ0ZWQYASABKAgiSgoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEIj0KEVdhdGNoVGFza1Jlc3BvbnNlEigKBWV2ZW50GAEgASgLMhkuc2dwby53b3JrZXIudjEuVGFza0V2ZW50IkoKEVJlbmV3TGVhc2VSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDQoFZmVuY2UYAiABKAQSFQoNbGVhc2Vfc2Vjb25kcxgDIAEoDSIUChJSZW5ld0xlYXNlUmVzcG9uc2UiXQoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIoCgRtb2RlGAMgASgOMhouc2dwby53b3JrZXIudjEuQ2FuY2VsTW9kZSIUChJDYW5jZWxUYXNrUmVzcG9uc2UiDgoMRHJhaW5SZXF1ZXN0Ig8KDURyYWluUmVzcG9uc2UiogIKCVRhc2tFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoFcGhhc2UYAyABKAsyFS5zZ3BvLndvcmtlci52MS5QaGFzZUgAEiwKCHByb2dyZXNzGAQgASgLMhguc2dwby53b3JrZXIudjEuUHJvZ3Jlc3NIABIqCgdtZXRyaWNzGAUgASgLMhcuc2dwby53b3JrZXIudjEuTWV0cmljc0gAEiIKA2xvZxgGIAEoCzITLnNncG8ud29ya2VyLnYxLkxvZ0gAEiwKCGZpbmlzaGVkGAcgASgLMhguc2dwby53b3JrZXIudjEuRmluaXNoZWRIAEIHCgVldmVudCIVCgVQaGFzZRIMCgRuYW1lGAEgASgJIjUKCFByb2dyZXNzEgwKBGRvbmUYASABKAQSDQoFdG90YWwYAiABKAQSDAoEdW5pdBgDIAEoCSJ7CgdNZXRyaWNzEgwKBHN0ZXAYASABKAQSMwoGdmFsdWVzGAIgAygLMiMuc2dwby53b3JrZXIudjEuTWV0cmljcy5WYWx1ZXNFbnRyeRotCgtWYWx1ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIiUKA0xvZxINCgVsZXZlbBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIrQDCghGaW5pc2hlZBIsCgdvdXRjb21lGAEgASgOMhsuc2dwby53b3JrZXIudjEuVGFza091dGNvbWUSKwoGb3V0cHV0GAIgASgLMhsuc2dwby53b3JrZXIudjEuQXJ0aWZhY3RSZWYSDwoHcm93c19pbhgDIAEoBBIQCghyb3dzX291dBgEIAEoBBI2Cgdkcm9wcGVkGAUgAygLMiUuc2dwby53b3JrZXIudjEuRmluaXNoZWQuRHJvcHBlZEVudHJ5EigKBWVycm9yGAYgASgLMhkuc2dwby53b3JrZXIudjEuVGFza0Vycm9yEg8KB3NlY29uZHMYByABKAESFgoOcGVha19yc3NfYnl0ZXMYCCABKAQSPAoKcHJvdmVuYW5jZRgJIAMoCzIoLnNncG8ud29ya2VyLnYxLkZpbmlzaGVkLlByb3ZlbmFuY2VFbnRyeRouCgxEcm9wcGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ARoxCg9Qcm92ZW5hbmNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvCglUYXNrRXJyb3ISDAoEY29kZRgBIAEoCRIzCg1mYWlsdXJlX2NsYXNzGAIgASgOMhwuc2dwby53b3JrZXIudjEuRmFpbHVyZUNsYXNzEg8KB21lc3NhZ2UYAyABKAkSDgoGcmVtZWR5GAQgASgJIpQCCgxHZW5lcmF0ZVNwZWMSKgoFbW9kZWwYASABKAsyGy5zZ3BvLndvcmtlci52MS5BcnRpZmFjdFJlZhIqCgVpbnB1dBgCIAEoCzIbLnNncG8ud29ya2VyLnYxLkFydGlmYWN0UmVmEhMKC3RlbXBlcmF0dXJlGAMgASgBEg0KBXRvcF9wGAQgASgBEhYKDm1heF9uZXdfdG9rZW5zGAUgASgNEhIKCm1heF9sZW5ndGgYBiABKA0SDAoEc2VlZBgHIAEoBBIUCgxzYW1wbGVfaW5kZXgYCCABKA0SEgoKYmxvY2tfcm93cxgJIAEoDRIkCgVkdHlwZRgKIAEoDjIVLnNncG8ud29ya2VyLnYxLkR0eXBlIscBCglTY29yZVNwZWMSKgoFbW9kZWwYASABKAsyGy5zZ3BvLndvcmtlci52MS5BcnRpZmFjdFJlZhIqCgVpbnB1dBgCIAEoCzIbLnNncG8ud29ya2VyLnYxLkFydGlmYWN0UmVmEhIKCm1heF9sZW5ndGgYAyABKA0SEgoKYmxvY2tfcm93cxgEIAEoDRIkCgVkdHlwZRgFIAEoDjIVLnNncG8ud29ya2VyLnYxLkR0eXBlEhQKDG1lYXN1cmVfY2hyZhgGIAEoCCKJBAoSVHJhaW5pbmdQYXJhbWV0ZXJzEg4KBmVwb2NocxgBIAEoARIVCg1sZWFybmluZ19yYXRlGAIgASgBEhIKCmJhdGNoX3NpemUYAyABKA0SGAoQbWljcm9fYmF0Y2hfc2l6ZRgEIAEoDRISCgptYXhfbGVuZ3RoGAUgASgNEhQKDHdhcm11cF9yYXRpbxgGIAEoARIRCglzY2hlZHVsZXIYByABKAkSFAoMd2VpZ2h0X2RlY2F5GAggASgBEhUKDW1heF9ncmFkX25vcm0YCSABKAESDAoEc2VlZBgKIAEoBBIkCgVkdHlwZRgLIAEoDjIVLnNncG8ud29ya2VyLnYxLkR0eXBlEikKCnNhdmVfZHR5cGUYDCABKA4yFS5zZ3BvLndvcmtlci52MS5EdHlwZRIaChJjaGVja3BvaW50X3NlY29uZHMYDSABKA0SHgoWZ3JhZGllbnRfY2hlY2twb2ludGluZxgOIAEoCBIsCgRsb3JhGA8gASgLMh4uc2dwby53b3JrZXIudjEuTG9yYVBhcmFtZXRlcnMSMQoHcHVibGlzaBgQIAEoDjIgLnNncG8ud29ya2VyLnYxLlB1Ymxpc2hlZFdlaWdodHMSOAoKdmFsaWRhdGlvbhgRIAEoCzIkLnNncG8ud29ya2VyLnYxLlZhbGlkYXRpb25QYXJhbWV0ZXJzIlYKDkxvcmFQYXJhbWV0ZXJzEgwKBHJhbmsYASABKA0SDQoFYWxwaGEYAiABKAESDwoHZHJvcG91dBgDIAEoARIWCg50YXJnZXRfbW9kdWxlcxgEIAMoCSJLChRWYWxpZGF0aW9uUGFyYW1ldGVycxINCgVzaGFyZRgBIAEoARITCgtldmVyeV9zdGVwcxgCIAEoDRIPCgdtZWFzdXJlGAMgASgJIrABCgdTZnRTcGVjEioKBW1vZGVsGAEgASgLMhsuc2dwby53b3JrZXIudjEuQXJ0aWZhY3RSZWYSLAoHZGF0YXNldBgCIAEoCzIbLnNncG8ud29ya2VyLnYxLkFydGlmYWN0UmVmEjQKCHRyYWluaW5nGAMgASgLMiIuc2dwby53b3JrZXIudjEuVHJhaW5pbmdQYXJhbWV0ZXJzEhUKDWNoYXRfdGVtcGxhdGUYBCABKAkiuAQKB0Rwb1NwZWMSKwoGcG9saWN5GAEgASgLMhsuc2dwby53b3JrZXIudjEuQXJ0aWZhY3RSZWYSLgoJcmVmZXJlbmNlGAIgASgLMhsuc2dwby53b3JrZXIudjEuQXJ0aWZhY3RSZWYSLAoHZGF0YXNldBgDIAEoCzIbLnNncG8ud29ya2VyLnYxLkFydGlmYWN0UmVmEjQKCHRyYWluaW5nGAQgASgLMiIuc2dwby53b3JrZXIudjEuVHJhaW5pbmdQYXJhbWV0ZXJzEg8KB3RyYWluZXIYBSABKAkSEgoKbG9zc190eXBlcxgGIAMoCRIUCgxsb3NzX3dlaWdodHMYByADKAESDAoEYmV0YRgIIAEoARIXCg9sYWJlbF9zbW9vdGhpbmcYCSABKAESFQoIbGRfYWxwaGEYCiABKAFIAIgBARIYCgtzaW1wb19nYW1tYRgLIAEoAUgBiAEBEhYKCWNwb19hbHBoYRgMIAEoAUgCiAEBEh0KEGRlc2lyYWJsZV93ZWlnaHQYDSABKAFIA4gBARIfChJ1bmRlc2lyYWJsZV93ZWlnaHQYDiABKAFIBIgBARIZCgxkaXNjb3BvcF90YXUYDyABKAFIBYgBAUILCglfbGRfYWxwaGFCDgoMX3NpbXBvX2dhbW1hQgwKCl9jcG9fYWxwaGFCEwoRX2Rlc2lyYWJsZV93ZWlnaHRCFQoTX3VuZGVzaXJhYmxlX3dlaWdodEIPCg1fZGlzY29wb3BfdGF1KkUKBUR0eXBlEhUKEURUWVBFX1VOU1BFQ0lGSUVEEAASEQoNRFRZUEVfRkxPQVQzMhABEhIKDkRUWVBFX0JGTE9BVDE2EAIqsQEKC1Rhc2tPdXRjb21lEhwKGFRBU0tfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhoKFlRBU0tfT1VUQ09NRV9TVUNDRUVERUQQARIXChNUQVNLX09VVENPTUVfRkFJTEVEEAISGQoVVEFTS19PVVRDT01FX0NBTkNFTEVEEAMSHQoZVEFTS19PVVRDT01FX0NIRUNLUE9JTlRFRBAEEhUKEVRBU0tfT1VUQ09NRV9MT1NUEAUqhwEKDEZhaWx1cmVDbGFzcxIdChlGQUlMVVJFX0NMQVNTX1VOU1BFQ0lGSUVEEAASGQoVRkFJTFVSRV9DTEFTU19JTlZBTElEEAESIAocRkFJTFVSRV9DTEFTU19JTkZSQVNUUlVDVFVSRRACEhsKF0ZBSUxVUkVfQ0xBU1NfUkVTT1VSQ0VTEAMqXQoKQ2FuY2VsTW9kZRIbChdDQU5DRUxfTU9ERV9VTlNQRUNJRklFRBAAEhMKD0NBTkNFTF9NT0RFX05PVxABEh0KGUNBTkNFTF9NT0RFX0FUX0NIRUNLUE9JTlQQAiqJAQoQUHVibGlzaGVkV2VpZ2h0cxIhCh1QVUJMSVNIRURfV0VJR0hUU19VTlNQRUNJRklFRBAAEhoKFlBVQkxJU0hFRF9XRUlHSFRTX0xBU1QQARIaChZQVUJMSVNIRURfV0VJR0hUU19CRVNUEAISGgoWUFVCTElTSEVEX1dFSUdIVFNfQk9USBADMvcDCg1Xb3JrZXJTZXJ2aWNlElAKCUdldFdvcmtlchIgLnNncG8ud29ya2VyLnYxLkdldFdvcmtlclJlcXVlc3QaIS5zZ3BvLndvcmtlci52MS5HZXRXb3JrZXJSZXNwb25zZRJQCglTdGFydFRhc2sSIC5zZ3BvLndvcmtlci52MS5TdGFydFRhc2tSZXF1ZXN0GiEuc2dwby53b3JrZXIudjEuU3RhcnRUYXNrUmVzcG9uc2USUgoJV2F0Y2hUYXNrEiAuc2dwby53b3JrZXIudjEuV2F0Y2hUYXNrUmVxdWVzdBohLnNncG8ud29ya2VyLnYxLldhdGNoVGFza1Jlc3BvbnNlMAESUwoKUmVuZXdMZWFzZRIhLnNncG8ud29ya2VyLnYxLlJlbmV3TGVhc2VSZXF1ZXN0GiIuc2dwby53b3JrZXIudjEuUmVuZXdMZWFzZVJlc3BvbnNlElMKCkNhbmNlbFRhc2sSIS5zZ3BvLndvcmtlci52MS5DYW5jZWxUYXNrUmVxdWVzdBoiLnNncG8ud29ya2VyLnYxLkNhbmNlbFRhc2tSZXNwb25zZRJECgVEcmFpbhIcLnNncG8ud29ya2VyLnYxLkRyYWluUmVxdWVzdBodLnNncG8ud29ya2VyLnYxLkRyYWluUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message sgpo.worker.v1.GetWorkerRequest
@@ -882,6 +882,27 @@ export type TrainingParameters = Message<"sgpo.worker.v1.TrainingParameters"> & 
    * @generated from field: bool gradient_checkpointing = 14;
    */
   gradientCheckpointing: boolean;
+
+  /**
+   * Not set: every weight is trained.
+   *
+   * @generated from field: sgpo.worker.v1.LoraParameters lora = 15;
+   */
+  lora?: LoraParameters | undefined;
+
+  /**
+   * Which weights the output holds. BEST and BOTH need `validation`.
+   *
+   * @generated from field: sgpo.worker.v1.PublishedWeights publish = 16;
+   */
+  publish: PublishedWeights;
+
+  /**
+   * Rows set aside and measured while training. Not set: none.
+   *
+   * @generated from field: sgpo.worker.v1.ValidationParameters validation = 17;
+   */
+  validation?: ValidationParameters | undefined;
 };
 
 /**
@@ -892,9 +913,81 @@ export const TrainingParametersSchema: GenMessage<TrainingParameters> = /*@__PUR
   messageDesc(file_sgpo_worker_v1_worker, 23);
 
 /**
- * Supervised fine-tuning, loss on the completion only.
- * Input table: id string, prompt list<struct<role, content>>, completion list<struct<role, content>> (TRL's conversational prompt-completion).
- * Drop reasons: "too_long". Output: a Hugging Face model folder.
+ * Low-rank adapters. The output is a full model folder with the adapter merged in, and the adapter itself in `adapter/`.
+ *
+ * @generated from message sgpo.worker.v1.LoraParameters
+ */
+export type LoraParameters = Message<"sgpo.worker.v1.LoraParameters"> & {
+  /**
+   * @generated from field: uint32 rank = 1;
+   */
+  rank: number;
+
+  /**
+   * @generated from field: double alpha = 2;
+   */
+  alpha: number;
+
+  /**
+   * @generated from field: double dropout = 3;
+   */
+  dropout: number;
+
+  /**
+   * Names of modules as PEFT takes them. Empty: every linear layer but the output layer ("all-linear").
+   *
+   * @generated from field: repeated string target_modules = 4;
+   */
+  targetModules: string[];
+};
+
+/**
+ * Describes the message sgpo.worker.v1.LoraParameters.
+ * Use `create(LoraParametersSchema)` to create a new message.
+ */
+export const LoraParametersSchema: GenMessage<LoraParameters> = /*@__PURE__*/
+  messageDesc(file_sgpo_worker_v1_worker, 24);
+
+/**
+ * The rows set aside are those with the smallest sha256 of "<seed>:<id>": the same ones whatever the order of the rows.
+ *
+ * @generated from message sgpo.worker.v1.ValidationParameters
+ */
+export type ValidationParameters = Message<"sgpo.worker.v1.ValidationParameters"> & {
+  /**
+   * Share of the kept rows that is not trained on, rounded to whole rows, at least one.
+   *
+   * @generated from field: double share = 1;
+   */
+  share: number;
+
+  /**
+   * Optimiser steps between measurements; the last step is always measured.
+   *
+   * @generated from field: uint32 every_steps = 2;
+   */
+  everySteps: number;
+
+  /**
+   * TRL's name without "eval_": "loss" is best when lowest; "rewards/accuracies", "rewards/margins" (preference trainings) when highest.
+   *
+   * @generated from field: string measure = 3;
+   */
+  measure: string;
+};
+
+/**
+ * Describes the message sgpo.worker.v1.ValidationParameters.
+ * Use `create(ValidationParametersSchema)` to create a new message.
+ */
+export const ValidationParametersSchema: GenMessage<ValidationParameters> = /*@__PURE__*/
+  messageDesc(file_sgpo_worker_v1_worker, 25);
+
+/**
+ * Supervised fine-tuning.
+ * Input table, one of: id string, prompt list<struct<role, content>>, completion list<struct<role, content>> (TRL's conversational
+ * prompt-completion): loss on the completion only; id string, messages list<struct<role, content>>: loss on every assistant turn.
+ * Drop reasons: "too_long". Output: a Hugging Face model folder with the chat template and, in generation_config.json, every id that ends a turn.
  *
  * @generated from message sgpo.worker.v1.SftSpec
  */
@@ -913,6 +1006,14 @@ export type SftSpec = Message<"sgpo.worker.v1.SftSpec"> & {
    * @generated from field: sgpo.worker.v1.TrainingParameters training = 3;
    */
   training?: TrainingParameters | undefined;
+
+  /**
+   * Empty: the model's own, MODEL.NO_CHAT_TEMPLATE when it has none. "auto": the model's own, else the one its control tokens are made for.
+   * Else the name of a template the worker knows: "chatml", "llama3", "plain" (turns marked by text, ended by the end-of-sequence token).
+   *
+   * @generated from field: string chat_template = 4;
+   */
+  chatTemplate: string;
 };
 
 /**
@@ -920,7 +1021,7 @@ export type SftSpec = Message<"sgpo.worker.v1.SftSpec"> & {
  * Use `create(SftSpecSchema)` to create a new message.
  */
 export const SftSpecSchema: GenMessage<SftSpec> = /*@__PURE__*/
-  messageDesc(file_sgpo_worker_v1_worker, 24);
+  messageDesc(file_sgpo_worker_v1_worker, 26);
 
 /**
  * Preference optimisation.
@@ -937,7 +1038,7 @@ export type DpoSpec = Message<"sgpo.worker.v1.DpoSpec"> & {
   policy?: ArtifactRef | undefined;
 
   /**
-   * Frozen; loaded from its own artifact.
+   * Frozen; loaded from its own artifact. Not set for trainers without a reference ("cpo", "orpo").
    *
    * @generated from field: sgpo.worker.v1.ArtifactRef reference = 2;
    */
@@ -954,21 +1055,77 @@ export type DpoSpec = Message<"sgpo.worker.v1.DpoSpec"> & {
   training?: TrainingParameters | undefined;
 
   /**
-   * TRL's name: "sigmoid" is DPO.
+   * Trainer of TRL: "dpo", "cpo" (SimPO is its loss "simpo"), "orpo", "kto".
    *
-   * @generated from field: string loss_type = 5;
+   * @generated from field: string trainer = 5;
    */
-  lossType: string;
+  trainer: string;
 
   /**
-   * @generated from field: double beta = 6;
+   * The trainer's own names, such as "sigmoid" (DPO). Several are summed with loss_weights; only "dpo" takes more than one.
+   *
+   * @generated from field: repeated string loss_types = 6;
+   */
+  lossTypes: string[];
+
+  /**
+   * As many as loss_types; empty: 1 each.
+   *
+   * @generated from field: repeated double loss_weights = 7;
+   */
+  lossWeights: number[];
+
+  /**
+   * Temperature of the implicit reward; ORPO's weight of the odds-ratio term.
+   *
+   * @generated from field: double beta = 8;
    */
   beta: number;
 
   /**
-   * @generated from field: double label_smoothing = 7;
+   * @generated from field: double label_smoothing = 9;
    */
   labelSmoothing: number;
+
+  /**
+   * Length-desensitised DPO: share of the log-probability kept beyond the shorter answer's length. 1 or not set: all of it.
+   *
+   * @generated from field: optional double ld_alpha = 10;
+   */
+  ldAlpha?: number | undefined;
+
+  /**
+   * Target margin of "simpo", compared after beta: −log σ(beta·(mean log p_chosen − mean log p_rejected) − gamma).
+   *
+   * @generated from field: optional double simpo_gamma = 11;
+   */
+  simpoGamma?: number | undefined;
+
+  /**
+   * Weight of CPO's log-likelihood term; 0 for pure SimPO.
+   *
+   * @generated from field: optional double cpo_alpha = 12;
+   */
+  cpoAlpha?: number | undefined;
+
+  /**
+   * KTO's weights of the two sides.
+   *
+   * @generated from field: optional double desirable_weight = 13;
+   */
+  desirableWeight?: number | undefined;
+
+  /**
+   * @generated from field: optional double undesirable_weight = 14;
+   */
+  undesirableWeight?: number | undefined;
+
+  /**
+   * Temperature of "discopop".
+   *
+   * @generated from field: optional double discopop_tau = 15;
+   */
+  discopopTau?: number | undefined;
 };
 
 /**
@@ -976,7 +1133,7 @@ export type DpoSpec = Message<"sgpo.worker.v1.DpoSpec"> & {
  * Use `create(DpoSpecSchema)` to create a new message.
  */
 export const DpoSpecSchema: GenMessage<DpoSpec> = /*@__PURE__*/
-  messageDesc(file_sgpo_worker_v1_worker, 25);
+  messageDesc(file_sgpo_worker_v1_worker, 27);
 
 /**
  * Numeric type of weights and arithmetic.
@@ -1153,6 +1310,48 @@ export type CancelMode = (typeof CancelMode)[keyof typeof CancelMode] | UnknownE
  */
 export const CancelModeSchema: GenEnum<CancelMode> = /*@__PURE__*/
   enumDesc(file_sgpo_worker_v1_worker, 3);
+
+/**
+ * The root of the output folder is a whole model; with BOTH it holds the best weights, and `last/` the last ones.
+ *
+ * @generated from enum sgpo.worker.v1.PublishedWeights
+ */
+export const PublishedWeights = {
+  /**
+   * As LAST.
+   *
+   * @generated from enum value: PUBLISHED_WEIGHTS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: PUBLISHED_WEIGHTS_LAST = 1;
+   */
+  LAST: 1,
+
+  /**
+   * @generated from enum value: PUBLISHED_WEIGHTS_BEST = 2;
+   */
+  BEST: 2,
+
+  /**
+   * @generated from enum value: PUBLISHED_WEIGHTS_BOTH = 3;
+   */
+  BOTH: 3,
+} as const;
+
+/**
+ * The root of the output folder is a whole model; with BOTH it holds the best weights, and `last/` the last ones.
+ *
+ * @generated from enum sgpo.worker.v1.PublishedWeights
+ */
+export type PublishedWeights = (typeof PublishedWeights)[keyof typeof PublishedWeights] | UnknownEnum;
+
+/**
+ * Describes the enum sgpo.worker.v1.PublishedWeights.
+ */
+export const PublishedWeightsSchema: GenEnum<PublishedWeights> = /*@__PURE__*/
+  enumDesc(file_sgpo_worker_v1_worker, 4);
 
 /**
  * One worker process: a host with devices, of which each slot runs one task at a time in a child process group of its own.

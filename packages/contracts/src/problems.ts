@@ -39,18 +39,22 @@ export function problem(field: string, value: unknown, message: string, fix: str
 }
 
 function oneProblem(issue: Issue, context: ProblemContext): Problem {
-  const field = fieldOf(issue.path);
-  const value = valueAt(context.input, issue.path);
+  const flat = flatten(issue);
+  const field = fieldOf(flat.path);
+  const value = valueAt(context.input, flat.path);
   const secret = context.secrets?.includes(field) ?? false;
-  const { message, fix } = describe(flatten(issue), field === '' ? context.root : field, secret ? undefined : value, value === undefined);
+  const { message, fix } = describe(flat, field === '' ? context.root : field, secret ? undefined : value, value === undefined);
   return problem(field === '' ? context.root : field, secret ? undefined : value, message, fix);
 }
 
-/** The faults of a union are those of its first branch: the others only add null. */
+/** The fault of a union is that of the branch the value fits best: the one it was followed deepest into, or the first. */
 function flatten(issue: Issue): Issue {
   if (issue.code !== 'invalid_union') return issue;
-  const inner = issue.errors[0]?.[0];
-  return inner === undefined ? issue : { ...inner, path: [...issue.path, ...inner.path] };
+  let best: Issue | undefined;
+  for (const [inner] of issue.errors) {
+    if (inner !== undefined && (best === undefined || inner.path.length > best.path.length)) best = inner;
+  }
+  return best === undefined ? issue : { ...best, path: [...issue.path, ...best.path] };
 }
 
 function describe(issue: Issue, field: string, value: unknown, missing: boolean): { readonly message: string; readonly fix: string } {

@@ -9,6 +9,9 @@ describe('pathOf', () => {
     expect(pathOf(routes.getRun, { id: 'run_1/..?x' })).toBe('/v1/runs/run_1%2F..%3Fx');
     expect(pathOf(routes.artifactFile, { 'digest': 'ab', '*': 'a b/ü#.json' })).toBe('/v1/artifacts/ab/files/a%20b/%C3%BC%23.json');
   });
+  it('leaves a colon inside a segment as it is', () => {
+    expect([pathOf(routes.estimateRun, {}), pathOf(routes.previewRun, {})]).toEqual(['/v1/runs:estimate', '/v1/runs:preview']);
+  });
   it('refuses a parameter that is missing', () => {
     expect(() => pathOf(routes.getRun, {})).toThrow('needs id');
   });

@@ -1,6 +1,9 @@
 import type { ErrorCode } from '@sgpo/core';
 import { z } from 'zod';
-import { artifactSchema, eventPageSchema, healthSchema, lineageSchema, metricsSchema, reportSchema, runDetailSchema, runPageSchema, runSchema, runStateSchema } from './rest.ts';
+import {
+  artifactSchema, datasetBodySchema, datasetPageSchema, datasetSchema, estimateSchema, eventPageSchema, healthSchema, lineageSchema, metricsSchema, previewSchema, recipeListSchema, reportSchema,
+  resumeBodySchema, runDetailSchema, runPageSchema, runSchema, runStateSchema, studyBodySchema, studyPageSchema, studyReportSchema, studySchema,
+} from './rest.ts';
 import { runSpecBodySchema } from './run-spec.ts';
 
 /** One REST route. The API, the client and the OpenAPI document are all made from this. */
@@ -9,7 +12,7 @@ export interface Route {
   /** `:name` is a path parameter, a last `*` the rest of the path. */
   readonly path: string;
   readonly summary: string;
-  readonly tag: 'runs' | 'artifacts' | 'service';
+  readonly tag: 'runs' | 'studies' | 'datasets' | 'artifacts' | 'service';
   /** Needs a bearer token. */
   readonly auth: boolean;
   readonly params?: z.ZodType;
@@ -31,23 +34,42 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/, { error: 'Give 64 lower-case h
 const runParams = z.object({ id });
 const wholeNumber = (minimum: number, maximum: number): z.ZodCoercedNumber => z.coerce.number().int().min(minimum).max(maximum);
 const sequence = wholeNumber(0, 2 ** 31 - 1);
+const studyParams = z.object({ id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, { error: 'Give the id of a study as the API shows it' }) });
+const pageQuery = z.strictObject({ limit: wholeNumber(1, 100).default(20), cursor: z.string().max(200).optional().describe('next of the page before') });
+const idempotencyHeaders = z.object({
+  'idempotency-key': z.string().regex(/^[\x21-\x7e]{1,255}$/, { error: 'Give 1 to 255 printable ASCII characters without spaces' }).optional().describe('The same key and body give the same answer'),
+});
+const bodyErrors = ['REQUEST.NOT_JSON', 'REQUEST.TOO_LARGE', 'REQUEST.UNSUPPORTED_MEDIA_TYPE'] as const;
+const datasetErrors = [
+  'DATASET.NOT_FOUND', 'DATASET.NOT_ALLOWED', 'DATASET.EMPTY', 'DATASET.UNREADABLE', 'DATASET.MALFORMED_LINE', 'DATASET.WRONG_COLUMNS', 'DATASET.UNKNOWN', 'DATASET.NOT_READY', 'DATASET.CHANGED',
+  'DATASET.REMOTE_UNREACHABLE', 'DATASET.REMOTE_REFUSED',
+] as const;
+/** What may be wrong with a spec and what it names. */
+const launchErrors = [
+  ...bodyErrors, 'SPEC.INVALID', 'SPEC.UNKNOWN_PRESET', 'SPEC.CONFLICT', ...datasetErrors, 'MODEL.NOT_FOUND', 'MODEL.NOT_ALLOWED', 'MODEL.INVALID_FOLDER', 'MODEL.NO_CHAT_TEMPLATE',
+  'ARTIFACT.NOT_FOUND', 'RUN.NOT_FOUND', 'RUN.NOT_SUCCEEDED', 'RUN.NO_SUCH_MODEL', 'TEACHER.URL_NOT_ALLOWED', 'TEACHER.KEY_MISSING',
+] as const;
 
 export const routes = {
   createRun: {
     method: 'POST', path: '/v1/runs', summary: 'Start a run', tag: 'runs', auth: true, body: runSpecBodySchema,
-    headers: z.object({
-      'idempotency-key': z.string().regex(/^[\x21-\x7e]{1,255}$/, { error: 'Give 1 to 255 printable ASCII characters without spaces' }).optional().describe('The same key and body give the same run'),
-    }),
+    headers: idempotencyHeaders,
     response: runSchema, success: { 201: 'The run was created', 200: 'The run that this Idempotency-Key created before' },
-    errors: ['REQUEST.NOT_JSON', 'REQUEST.TOO_LARGE', 'REQUEST.UNSUPPORTED_MEDIA_TYPE', 'SPEC.INVALID', 'SPEC.UNKNOWN_PRESET', 'SPEC.CONFLICT', 'DATASET.NOT_FOUND', 'DATASET.NOT_ALLOWED',
-      'DATASET.EMPTY', 'DATASET.UNREADABLE', 'DATASET.MALFORMED_LINE', 'DATASET.WRONG_COLUMNS', 'MODEL.NOT_FOUND', 'MODEL.NOT_ALLOWED', 'MODEL.INVALID_FOLDER', 'MODEL.NO_CHAT_TEMPLATE',
-      'TEACHER.URL_NOT_ALLOWED', 'RUN.IDEMPOTENCY_CONFLICT'],
+    errors: [...launchErrors, 'RUN.IDEMPOTENCY_CONFLICT'],
+  },
+  estimateRun: {
+    method: 'POST', path: '/v1/runs:estimate', summary: 'What a run would read, drop, ask and cost, without starting it', tag: 'runs', auth: true, body: runSpecBodySchema,
+    response: estimateSchema, success: { 200: 'The estimate' }, errors: launchErrors,
+  },
+  previewRun: {
+    method: 'POST', path: '/v1/runs:preview', summary: 'The first rows through policy, teacher, scorer and refiner; the run that follows reuses them', tag: 'runs', auth: true, body: runSpecBodySchema,
+    query: z.strictObject({ rows: wholeNumber(1, 256).default(10).describe('Rounded up to whole blocks'), waitSeconds: wholeNumber(0, 600).default(120) }),
+    response: previewSchema, success: { 200: 'The run has ended: its preview, or its failure', 202: 'It is not finished; the report of its run will be it' },
+    errors: [...launchErrors, 'ARTIFACT.MISSING_FILES', 'ARTIFACT.CORRUPT', 'STORE.UNAVAILABLE'],
   },
   listRuns: {
     method: 'GET', path: '/v1/runs', summary: 'Runs, newest first', tag: 'runs', auth: true,
-    query: z.strictObject({
-      limit: wholeNumber(1, 100).default(20), cursor: z.string().max(200).optional().describe('next of the page before'), state: runStateSchema.optional(),
-    }),
+    query: pageQuery.extend({ state: runStateSchema.optional() }),
     response: runPageSchema, success: { 200: 'A page of runs' }, errors: [],
   },
   getRun: {
@@ -57,6 +79,10 @@ export const routes = {
   cancelRun: {
     method: 'POST', path: '/v1/runs/:id/cancel', summary: 'Cancel a run; canceling one twice is no error', tag: 'runs', auth: true, params: runParams,
     response: runSchema, success: { 202: 'The run is being canceled' }, errors: ['RUN.NOT_FOUND', 'RUN.FINISHED'],
+  },
+  resumeRun: {
+    method: 'POST', path: '/v1/runs/:id/resume', summary: 'Go on with a paused run, with a new budget where that was the reason', tag: 'runs', auth: true, params: runParams, body: resumeBodySchema,
+    response: runSchema, success: { 202: 'The run goes on' }, errors: [...bodyErrors, 'RUN.NOT_FOUND', 'RUN.NOT_PAUSED', 'RUN.BUDGET_SPENT'],
   },
   events: {
     method: 'GET', path: '/v1/runs/:id/events', summary: 'What happened in a run, as pages or as a stream', tag: 'runs', auth: true, params: runParams,
@@ -76,6 +102,36 @@ export const routes = {
   report: {
     method: 'GET', path: '/v1/runs/:id/report', summary: 'The report of a finished run', tag: 'runs', auth: true, params: runParams,
     response: reportSchema, success: { 200: 'The report' }, also: { 'text/markdown': 'The report for people' }, errors: ['RUN.NOT_FOUND', 'RUN.NO_REPORT', 'ARTIFACT.MISSING_FILES', 'ARTIFACT.CORRUPT', 'STORE.UNAVAILABLE'],
+  },
+  createStudy: {
+    method: 'POST', path: '/v1/studies', summary: 'Start several runs that share what they can, to compare them', tag: 'studies', auth: true, body: studyBodySchema,
+    headers: idempotencyHeaders, response: studySchema, success: { 201: 'The study was created', 200: 'The study that this Idempotency-Key created before' },
+    errors: [...launchErrors, 'STUDY.INVALID', 'RUN.IDEMPOTENCY_CONFLICT'],
+  },
+  listStudies: {
+    method: 'GET', path: '/v1/studies', summary: 'Studies, newest first', tag: 'studies', auth: true, query: pageQuery, response: studyPageSchema, success: { 200: 'A page of studies' }, errors: [],
+  },
+  getStudy: {
+    method: 'GET', path: '/v1/studies/:id', summary: 'A study and its runs', tag: 'studies', auth: true, params: studyParams, response: studySchema, success: { 200: 'The study' }, errors: ['STUDY.NOT_FOUND'],
+  },
+  studyReport: {
+    method: 'GET', path: '/v1/studies/:id/report', summary: "The methods side by side, beside the paper's numbers; of what has ended so far", tag: 'studies', auth: true, params: studyParams,
+    response: studyReportSchema, success: { 200: 'The report' }, also: { 'text/markdown': 'The report for people' }, errors: ['STUDY.NOT_FOUND', 'ARTIFACT.MISSING_FILES', 'ARTIFACT.CORRUPT', 'STORE.UNAVAILABLE'],
+  },
+  createDataset: {
+    method: 'POST', path: '/v1/datasets', summary: 'Register a data set under a name', tag: 'datasets', auth: true, body: datasetBodySchema, response: datasetSchema,
+    success: { 202: 'It is being read' }, errors: [...bodyErrors, ...datasetErrors, 'DATASET.NAME_TAKEN'],
+  },
+  listDatasets: {
+    method: 'GET', path: '/v1/datasets', summary: 'Registered data sets, newest first', tag: 'datasets', auth: true, query: pageQuery, response: datasetPageSchema, success: { 200: 'A page of data sets' }, errors: [],
+  },
+  getDataset: {
+    method: 'GET', path: '/v1/datasets/:name', summary: 'A registered data set: schema, counts, digest, preview', tag: 'datasets', auth: true,
+    params: z.object({ name: z.string().regex(/^[A-Za-z0-9._-]{1,100}$/, { error: 'Give the name of a data set as the API shows it' }) }),
+    response: datasetSchema, success: { 200: 'The data set' }, errors: ['DATASET.UNKNOWN'],
+  },
+  recipes: {
+    method: 'GET', path: '/v1/recipes', summary: 'Presets with their options and defaults', tag: 'service', auth: true, response: recipeListSchema, success: { 200: 'The presets' }, errors: [],
   },
   artifact: {
     method: 'GET', path: '/v1/artifacts/:digest', summary: 'An artifact and its files', tag: 'artifacts', auth: true, params: z.object({ digest }),

@@ -10,3 +10,6 @@ export interface Answer { readonly text: string | null; readonly finishReason: s
 export const isUnfinished = ({ finishReason }: Answer): boolean => finishReason === 'length' || finishReason === 'content_filter';
 
 export const assistantTurn = (content: string): readonly Message[] => [{ role: 'assistant', content }];
+
+/** True for texts that differ in nothing but outer white space and the way accents are encoded (NFC): a model sees next to no difference. */
+export const sameText = (a: string, b: string): boolean => a.trim().normalize('NFC') === b.trim().normalize('NFC');

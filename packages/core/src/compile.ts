@@ -1,5 +1,9 @@
+import { addImprovedTargets, type TeachInputs } from './compile-teaching.ts';
+import { trainerTraits } from './losses.ts';
+import { createPlanBuilder, type PlanBuilder } from './plan-builder.ts';
+import type { Plan, PromptName } from './plan.ts';
 import { promptHash } from './prompts.ts';
-import type { Plan, PromptName, StepPlan, StepPlanOf } from './plan.ts';
+import { trainsImprover, usesGivenPairs, usesPolicyData } from './recipes.ts';
 import type { RunSpec, SamplingOptions } from './spec.ts';
 
 /**
@@ -7,104 +11,139 @@ import type { RunSpec, SamplingOptions } from './spec.ts';
  * Presets do not appear here; only the options they stand for do (Algorithm of Section 3, arXiv 2507.20181).
  */
 export function compileRun(spec: RunSpec): Plan {
-  const steps: StepPlan[] = [];
-  const add = <S extends StepPlan>(step: S): string => { steps.push(step); return step.key; };
-  const seedOf = (key: string): number => spec.seed + hashToInt(key);
+  const builder = createPlanBuilder(spec);
+  const heldOut = spec.data.heldOut === null ? null : builder.ingest('heldOut', {});
+  const pi0 = addInitialPolicy(spec, builder, heldOut);
+  if (spec.preview === null) addMethod(spec, builder, { pi0, heldOut });
+  else addPreview(spec, builder, { pi0, heldOut, rows: spec.preview.rows });
+  return builder.result();
+}
 
-  const pi0 = add({ key: 'import-model', kind: 'import-model', title: 'initial policy π₀', space: null, inputs: {}, parameters: { path: spec.model.path } });
-  const dImp = add(ingest(spec, 'improver', {}));
-  const dPol = add(ingest(spec, 'policy', { against: dImp }));
+const against = (heldOut: string | null): Readonly<Record<string, string>> => (heldOut === null ? {} : { heldOut });
 
-  const generate = (key: string, title: string, space: 'improver' | 'policy' | 'heldOut', prompt: PromptName, inputs: Record<string, string>, sampling: SamplingOptions): string =>
-    add({ key, kind: 'generate', title, space, inputs, parameters: { prompt, promptHash: promptHash(prompt), sampling, seed: spec.seed, sampleIndex: 0 } });
+/** π₀: the model as it is, or after Step 0 on conversations. A preview trains nothing: it takes the model as it is. */
+function addInitialPolicy(spec: RunSpec, builder: PlanBuilder, heldOut: string | null): string {
+  const trained = spec.data.sft !== null && spec.preview === null;
+  const model = builder.add({
+    key: 'import-model', kind: 'import-model', title: trained ? 'base model' : 'initial policy π₀', space: null, inputs: {},
+    parameters: { model: spec.model, needsChatTemplate: !trained || spec.sftTraining.chatTemplate === 'own' },
+  });
+  if (!trained) return builder.model({ name: 'pi0', title: 'π₀', step: model });
+  const { chatTemplate, ...training } = spec.sftTraining;
+  // A model without a template cannot be asked: the base is listed all the same, as what the run began with.
+  builder.model({ name: 'base', title: 'base model', step: model });
+  return builder.model({
+    name: 'pi0', title: 'π₀',
+    step: builder.add({
+      key: 'train-sft', kind: 'sft', title: 'Step 0: SFT on conversations → π₀', space: null, inputs: { model, dataset: builder.ingest('sft', against(heldOut)) },
+      parameters: { training, chatTemplate: chatTemplate === 'own' ? '' : chatTemplate, seed: builder.seedOf('train-sft') },
+    }),
+  });
+}
 
-  const y0 = generate('generate-y0', 'y₀ ~ π₀(x)', 'improver', 'plain', { rows: dImp, model: pi0 }, spec.sampling);
-  const improver = trainImprover();
-  const start = spec.recipe.improver === 'shared' ? improver : pi0;
+function addMethod(spec: RunSpec, builder: PlanBuilder, { pi0, heldOut }: { readonly pi0: string; readonly heldOut: string | null }): void {
+  const { recipe } = spec;
+  const dImp = trainsImprover(recipe) ? builder.ingest('improver', against(heldOut)) : null;
+  const dPol = usesPolicyData(recipe) ? builder.ingest('policy', { ...against(heldOut), ...(dImp === null ? {} : { improver: dImp }) }) : null;
+  const given = usesGivenPairs(recipe) ? builder.ingest('preferences', against(heldOut)) : null;
 
-  const models = [{ name: 'pi0', step: pi0 }, { name: 'improver', step: improver }];
-  let policy = start;
-  for (let round = 1; round <= spec.recipe.rounds; round += 1) {
-    policy = preferenceRound(round, policy);
-    models.push({ name: `round${String(round)}`, step: policy });
+  const improver = dImp === null ? null : addImprover(spec, builder, { rows: dImp, pi0 });
+  let policy = improver !== null && recipe.improver === 'shared' ? improver : pi0;
+  for (let round = 1; round <= recipe.rounds; round += 1) {
+    const refiner = recipe.improver === 'separate' ? improver : policy;
+    const pairs = given === null
+      ? addSampledPairs(spec, builder, { round, rows: dPol ?? '', policy, refiner: refiner ?? policy })
+      : addGivenPairs(spec, builder, { round, rows: given });
+    policy = addPreferenceTraining(spec, builder, { round, policy, pi0, pairs });
   }
-  if (spec.data.heldOut !== null) evaluate();
-  add({ key: 'report', kind: 'report', title: 'report', space: null, inputs: Object.fromEntries(steps.map((s) => [s.key, s.key])), parameters: {} });
-  return { steps };
+  if (heldOut !== null) addEvaluation(spec, builder, heldOut);
+  const inputs = Object.fromEntries(builder.result().steps.map(({ key }) => [key, key]));
+  builder.add({ key: 'report', kind: 'report', title: 'report', space: null, inputs, parameters: {} });
+}
 
-  function trainImprover(): string {
-    const sets: Record<string, string> = {};
-    const scores: Record<string, string> = {};
-    for (const target of ['external', 'improved'] as const) {
-      if (!spec.recipe.targets.includes(target)) continue;
-      const prompt: PromptName = target === 'improved' ? 'teach' : 'plain';
-      const symbol = target === 'improved' ? 'ŷ' : 'y_ext';
-      sets[target] = add({
-        key: `teach-${target}`, kind: 'teach', title: `${symbol} from the teacher`, space: 'improver',
-        inputs: { rows: dImp, ...(target === 'improved' ? { draft: y0 } : {}) }, parameters: { prompt, promptHash: promptHash(prompt), teacher: spec.teacher },
-      });
-      scores[target] = add({
-        key: `score-${target}`, kind: 'score', title: `perplexity of ${symbol} under π₀`, space: 'improver', inputs: { rows: dImp, model: pi0, answers: sets[target] },
-        parameters: { of: 'answers', chrf: false, maxLength: spec.sampling.maxLength, blockRows: spec.sampling.blockRows, dtype: spec.sampling.dtype },
-      });
-    }
-    const filter = add({ key: 'filter', kind: 'filter', title: 'perplexity filter', space: null, inputs: scores, parameters: spec.filter });
-    const prompt: PromptName = spec.recipe.referenceInTraining ? 'train-with-reference' : 'train';
-    const dataset = add({
-      key: 'build-sft', kind: 'build-sft', title: 'improver training set', space: null, inputs: { rows: dImp, draft: y0, filter, ...sets },
-      parameters: { prompt, promptHash: promptHash(prompt) },
-    });
-    return add({
+/** Step 1: y₀, targets, filter, training set, training. */
+function addImprover(spec: RunSpec, builder: PlanBuilder, { rows, pi0 }: { readonly rows: string; readonly pi0: string }): string {
+  const dataset = addImproverSet(spec, builder, addImprovedTargets(spec, builder, { rows, pi0 }));
+  return builder.model({
+    name: 'improver', title: 'π* (improver)',
+    step: builder.add({
       key: 'train-improver', kind: 'sft', title: 'improver training → π*', space: null, inputs: { model: pi0, dataset },
-      parameters: { training: spec.improverTraining, seed: seedOf('train-improver') },
-    });
-  }
-
-  function preferenceRound(round: number, from: string): string {
-    const r = String(round);
-    const improverModel = spec.recipe.improver === 'shared' ? from : improver;
-    const y = generate(`generate-y-r${r}`, 'y from the policy', 'policy', 'plain', { rows: dPol, model: from }, spec.sampling);
-    const sides: Record<string, string> = { rejected: y };
-    if (spec.recipe.chosen === 'refined') {
-      const prompt: PromptName = spec.recipe.referenceInRefining ? 'refine' : 'refine-without-reference';
-      sides['chosen'] = generate(`generate-yplus-r${r}`, 'y⁺ from the improver', 'policy', prompt, { rows: dPol, model: improverModel, draft: y }, spec.sampling);
-    }
-    const pairs = add({
-      key: `pair-r${r}`, kind: 'pair', title: 'preference pairs', space: null, inputs: { rows: dPol, ...sides }, parameters: { chosen: spec.recipe.chosen },
-    });
-    return add({
-      key: `dpo-r${r}`, kind: 'dpo', title: `preference optimisation, round ${r}`, space: null,
-      inputs: { policy: from, reference: spec.preference.reference === 'initial' ? pi0 : from, dataset: pairs },
-      parameters: { preference: spec.preference, seed: seedOf(`dpo-r${r}`) },
-    });
-  }
-
-  function evaluate(): void {
-    const rows = add(ingest(spec, 'heldOut', {}));
-    const sampling: SamplingOptions = { ...spec.sampling, ...spec.evaluation };
-    for (const { name, step } of models) {
-      const answers = generate(`eval-generate-${name}`, `held-out answers of ${name}`, 'heldOut', 'plain', { rows, model: step }, sampling);
-      const scores = add({
-        key: `eval-score-${name}`, kind: 'score', title: `held-out references under ${name}`, space: 'heldOut', inputs: { rows, model: step, answers },
-        parameters: { of: 'reference', chrf: true, maxLength: spec.sampling.maxLength, blockRows: spec.sampling.blockRows, dtype: spec.sampling.dtype },
-      });
-      add({ key: `eval-measure-${name}`, kind: 'measure', title: `held-out measures of ${name}`, space: null, inputs: { answers, scores }, parameters: { model: name } });
-    }
-  }
+      parameters: { training: spec.improverTraining, chatTemplate: '', seed: builder.seedOf('train-improver') },
+    }),
+  });
 }
 
-function ingest(spec: RunSpec, space: 'improver' | 'policy' | 'heldOut', inputs: Record<string, string>): StepPlanOf<'ingest'> {
-  const source = spec.data[space];
-  if (source === null) throw new TypeError(`no data set for ${space}`);
-  return {
-    key: `ingest-${space === 'heldOut' ? 'heldout' : space}`, kind: 'ingest', title: `rows of the ${space === 'heldOut' ? 'held-out' : space} set`, space,
-    inputs, parameters: { source, space, against: 'against' in inputs },
+function addImproverSet(spec: RunSpec, builder: PlanBuilder, { rows, draft, answers, scores }: TeachInputs): string {
+  const filter = builder.add({ key: 'filter', kind: 'filter', title: 'perplexity filter', space: null, inputs: scores, parameters: spec.filter });
+  const prompt: PromptName = spec.recipe.referenceInTraining ? 'train-with-reference' : 'train';
+  return builder.add({
+    key: 'build-sft', kind: 'build-sft', title: 'improver training set', space: null, inputs: { rows, draft, filter, ...answers },
+    parameters: { prompt, promptHash: promptHash(prompt), rules: spec.rules, seed: builder.seedOf('build-sft') },
+  });
+}
+
+interface SampledPairs { readonly round: number; readonly rows: string; readonly policy: string; readonly refiner: string }
+
+/** y ~ policy is rejected; y⁺ ~ improver, or y_sft, is chosen. */
+function addSampledPairs(spec: RunSpec, builder: PlanBuilder, { round, rows, policy, refiner }: SampledPairs): string {
+  const { recipe, rules } = spec;
+  const rejected = builder.generate({ key: `generate-y-r${String(round)}`, title: 'y from the policy', space: 'policy', prompt: 'plain', inputs: { rows, model: policy } });
+  const chosen = recipe.chosen !== 'refined' ? {} : {
+    chosen: builder.generate({
+      key: `generate-yplus-r${String(round)}`, title: 'y⁺ from the improver', space: 'policy', prompt: recipe.referenceInRefining ? 'refine' : 'refine-without-reference',
+      inputs: { rows, model: refiner, draft: rejected },
+    }),
   };
+  return builder.add({
+    key: `pair-r${String(round)}`, kind: 'pair', title: 'preference pairs', space: null, inputs: { rows, rejected, ...chosen },
+    parameters: { chosen: recipe.chosen, rejected: 'sampled', rules },
+  });
 }
 
-/** FNV-1a, 16 bits: keeps seeds of different trainings apart and small enough to add to any seed. */
-function hashToInt(text: string): number {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  return hash & 0xffff;
+function addGivenPairs(spec: RunSpec, builder: PlanBuilder, { round, rows }: { readonly round: number; readonly rows: string }): string {
+  return builder.add({
+    key: `pair-r${String(round)}`, kind: 'pair', title: 'given preference pairs', space: null, inputs: { rows }, parameters: { chosen: 'given', rejected: 'given', rules: spec.rules },
+  });
+}
+
+interface PreferenceRound { readonly round: number; readonly policy: string; readonly pi0: string; readonly pairs: string }
+
+function addPreferenceTraining(spec: RunSpec, builder: PlanBuilder, { round, policy, pi0, pairs }: PreferenceRound): string {
+  const key = `dpo-r${String(round)}`;
+  const reference = trainerTraits[spec.preference.trainer].reference ? { reference: spec.preference.reference === 'initial' ? pi0 : policy } : {};
+  return builder.model({
+    name: `round${String(round)}`, title: `after round ${String(round)}`,
+    step: builder.add({
+      key, kind: 'dpo', title: `preference optimisation, round ${String(round)}`, space: null, inputs: { policy, ...reference, dataset: pairs },
+      parameters: { preference: spec.preference, seed: builder.seedOf(key) },
+    }),
+  });
+}
+
+/** Answers of every model to the held-out prompts, and the perplexity of the references under it. */
+function addEvaluation(spec: RunSpec, builder: PlanBuilder, rows: string): void {
+  const sampling: SamplingOptions = { ...spec.sampling, ...spec.evaluation };
+  for (const { name, step: model } of builder.result().models) {
+    if (name === 'base') continue;
+    const answers = builder.generate({ key: `eval-generate-${name}`, title: `held-out answers of ${name}`, space: 'heldOut', prompt: 'plain', inputs: { rows, model }, sampling });
+    const scores = builder.score({ key: `eval-score-${name}`, title: `held-out references under ${name}`, space: 'heldOut', inputs: { rows, model, answers }, of: 'reference' });
+    builder.add({ key: `eval-measure-${name}`, kind: 'measure', title: `held-out measures of ${name}`, space: null, inputs: { answers, scores }, parameters: { model: name } });
+  }
+}
+
+/**
+ * The first rows through everything but training: π₀ stands in for the improver. What the run itself asks the same way (y₀, ŷ, y_ext and
+ * their scores) it finds in the cache, because its first shard is one block too, and in the ledger.
+ */
+function addPreview(spec: RunSpec, builder: PlanBuilder, { pi0, heldOut, rows }: { readonly pi0: string; readonly heldOut: string | null; readonly rows: number }): void {
+  const { recipe } = spec;
+  const dImp = trainsImprover(recipe) ? builder.ingest('improver', against(heldOut)) : null;
+  if (dImp !== null) addImproverSet(spec, builder, addImprovedTargets(spec, builder, { rows: dImp, pi0 }));
+  if (usesPolicyData(recipe)) {
+    const dPol = builder.ingest('policy', { ...against(heldOut), ...(dImp === null ? {} : { improver: dImp }) });
+    addSampledPairs(spec, builder, { round: 1, rows: dPol, policy: pi0, refiner: pi0 });
+  }
+  if (usesGivenPairs(recipe)) addGivenPairs(spec, builder, { round: 1, rows: builder.ingest('preferences', against(heldOut)) });
+  const inputs = Object.fromEntries(builder.result().steps.map(({ key }) => [key, key]));
+  builder.add({ key: 'preview', kind: 'preview', title: 'preview', space: null, inputs, parameters: { rows } });
 }

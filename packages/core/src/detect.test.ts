@@ -18,8 +18,15 @@ describe('detectFlaw finds', () => {
     ['refusal', 'I\'m sorry, but I can\'t assist with that.'], ['refusal', 'I cannot provide this information.'], ['refusal', 'As an AI language model, I am unable to answer.'], ['refusal', 'Sorry, I can’t help with that request.'],
     ['refusal', 'Unfortunately, I\'m not able to create that.'],
     ['broken_escape', 'It2019s Paris.'], ['broken_escape', 'You don2019t know?'], ['broken_escape', 'He said u201cyes'], ['broken_escape', String.raw`It\u2019s Paris.`],
+    ['broken_escape', 'She said 201cYes, of course.201d'], ['broken_escape', String.raw`It\xe2\x80\x99s Paris.`], ['broken_escape', 'Itâ€™s Paris.'],
+    ['meta_talk', 'Paris, as Response-A says.'], ['meta_talk', 'I\'ve revised the answer: Paris.'], ['meta_talk', 'Paris.\n\n**Changes made:**\n- shorter'], ['meta_talk', 'Paris.\n(Explanation of changes: shorter)'],
+    ['refusal', 'I must respectfully decline.'], ['refusal', 'I\'m sorry, but I\'m not comfortable with that.'],
     ['copy_of_reference', ' A good answer.\n'],
   ])('%s in %j', (flaw, text) => { expect(detectFlaw(text, plain)).toBe(flaw); });
+});
+
+it('a copy of the reference is one in any encoding of its accents', () => {
+  expect(detectFlaw('Un café.', asked('x', 'Un cafe\u0301. '))).toBe('copy_of_reference');
 });
 
 describe('detectFlaw leaves alone', () => {
@@ -37,6 +44,9 @@ describe('detectFlaw leaves alone', () => {
     ['Correct its mistakes and make it more helpful and clear, it says.', asked('Explain: "Correct its mistakes and make it more helpful and clear."')],
     [String.raw`"\u2019" is the right single quote`, asked('Which is better?', String.raw`Write \u2019.`)],
     ['A good answer. And more.', plain],
+    ['The quotes are U+201C and U+201D; see also 201c and 201d.', plain], ['The address is 0x201cafe.', plain],
+    ['I must decline nouns in Latin class.', plain], ['I am not sure, but Paris.', plain], ['I have improved the garden.', plain], ['The changes made the law stricter.', plain],
+    ['Changes made: none.', asked('Fix my essay.')], ['Response-A is better.', asked('Which is better, response-A or response-B?')], ['I have to need no refuge.', plain],
     ['Anything', asked('x', null, null)],
   ])('%j', (text, context) => { expect(detectFlaw(text, context)).toBeNull(); });
   it('checks that were not asked for', () => {

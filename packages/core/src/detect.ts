@@ -2,8 +2,9 @@
  * Faults of generated answers that would teach a model the wrong thing, each with a reason code. Conservative: what the prompt, the reference
  * or (for markers and marks of encoding) the draft also holds is the row's own matter and no fault.
  */
+import { sameText } from './answers.ts';
 import { blockNames, promptTemplates } from './prompts.ts';
-import { isStorable } from './rows.ts';
+import { isStorable } from './row-text.ts';
 import type { Message } from './spec.ts';
 
 /** In the order they are looked for; the first found is the answer. */
@@ -27,14 +28,16 @@ const detectors: Readonly<Record<Flaw, (text: string, context: AnswerContext) =>
     const asked = prompt.map(({ content }) => fold(content));
     return instructions.some((sentence) => folded.includes(sentence) && !asked.some((turn) => turn.includes(sentence)));
   },
-  meta_talk: (text, { prompt, reference }) => {
+  meta_talk: (text, context) => {
+    const { prompt, reference } = context;
     if (labelled.test(text) && !labelled.test(reference ?? '')) return true;
+    if (isOwn(text, context, ourNames)) return true;
     const asksForRewriting = rewriting.test(prompt.findLast(({ role }) => role === 'user')?.content ?? '');
-    return announced.test(text) && !asksForRewriting && !announced.test(reference ?? '');
+    return !asksForRewriting && [announced, reported].some((pattern) => pattern.test(text) && !pattern.test(reference ?? ''));
   },
   refusal: (text, { reference }) => refused.test(text) && !refused.test(reference ?? ''),
   broken_escape: (text, { prompt, reference }) => isOwn(text, { prompt, reference: reference ?? null }, brokenEscape),
-  copy_of_reference: (text, { reference }) => typeof reference === 'string' && text.trim() === reference.trim(),
+  copy_of_reference: (text, { reference }) => typeof reference === 'string' && sameText(text, reference),
 };
 
 /** True when `text` matches and nothing it was made from does. */
@@ -64,13 +67,31 @@ const labelled = new RegExp(String.raw`^[\s*_#"'>-]*(?:(?:the |an? |my )?${bette
 const announced = new RegExp(
   String.raw`^[\s*_#"'>-]*(?:(?:sure|certainly|of course|okay|ok)[,.!]*\s+)?(?:here(?:'s|’s| is| are)|below is|this is)\s+(?:an?|the|my|your)\s+${better}\s+(?:and \w+ )?${answer}\b`, 'i',
 );
+/** The names our teaching prompt gives to the two answers; nothing else calls them so. */
+const ourNames = /\bresponse-[ab]\b/i;
+/** "I have revised the answer …" at the start, "Changes made:" on a line of its own. */
+const reported = new RegExp(
+  String.raw`^[\s*_#"'>-]*i(?:['’]ve| have) (?:improved|revised|refined|enhanced|corrected|rewritten|edited|polished|updated) (?:the|your|this) (?:original |draft |given )?${answer}\b`
+  + String.raw`|(?:^|\n)[\s*_#(\[-]*(?:(?:summary|explanation|list) of (?:the )?(?:changes|edits|improvements)|(?:changes|edits|improvements|corrections) (?:i )?made)[\s*_]*:`, 'i',
+);
 /** Prompts whose true answer may well open with "Here is a revised version". */
 const rewriting = /\b(?:improv|revis|re-?writ|re-?phras|paraphras|edit|correct|refin|enhanc|polish|proofread|fix|updat|shorten|simplif|version|draft)/i;
 
-const refused = new RegExp(
-  String.raw`^[\s*_"']*(?:(?:i['’]m|i am)\s+(?:very |so |really )?sorry|sorry|i apologi[sz]e|unfortunately|as an ai(?: language)?(?: model| assistant)?)?[,.;]?\s*(?:but )?(?:as an ai(?: language)?(?: model| assistant)?,? )?`
-  + String.raw`i(?:['’]m| am)?\s*(?:can['’]?t|cannot|can not|won['’]t|will not|(?:not able|unable) to)\s+(?:help(?! but\b)|assist|fulfil|comply|provide(?! (?:you with )?an? (?:definit|exact|precise|specific|certain|direct|full|complete))|complete|answer|generate|engage|support|do that|discuss|write|create|continue)`, 'i',
-);
+const assistant = '(?: language)?(?: model| assistant)?';
+const sorry = String.raw`(?:(?:(?:i['’]m|i am)\s+(?:very |so |really )?sorry|sorry|i apologi[sz]e|unfortunately|as an ai${assistant})?[,.;]?\s*(?:but )?(?:as an ai${assistant},? )?)`;
+/** "I can't help but …" and "I cannot provide a definitive answer, but …" answer all the same. */
+const task = '(?:help(?! but\\b)|assist|fulfil|comply|provide(?! (?:you with )?an? (?:definit|exact|precise|specific|certain|direct|full|complete))'
+  + '|complete|answer|generate|engage|support|do that|discuss|write|create|continue)';
+const unable = String.raw`(?:can['’]?t|cannot|can not|won['’]t|will not|(?:not able|unable) to)\s+${task}`;
+const declines = String.raw`(?:must|have to|need to) (?:respectfully |politely )?(?:decline|refuse)(?: (?:to|this|that|your|the request|answering)\b|\s*[.,;!]|$)`;
+const uneasy = String.raw`(?:don['’]t feel|do not feel|not) comfortable\b`;
+const refused = new RegExp(String.raw`^[\s*_"']*${sorry}i(?:['’]m| am)?\s*(?:${declines}|${uneasy}|${unable})`, 'i');
 
-/** A curly quote or dash whose escape lost its backslash ("It2019s", "don2019t"), or was never read ("\u2019"). */
-const brokenEscape = /[a-z](?:u?2019)(?:s|t|re|ve|ll|d|m)\b|\bu20(?:18|19|1[cd]|13|14|26)[a-z]|\\u20(?:18|19|1[cd]|13|14|26)/i;
+/**
+ * A curly quote or dash whose escape lost its backslash ("It2019s", "201cYes201d"), was never read ("\u2019", "\xe2\x80\x99"), or whose bytes were
+ * read in the wrong encoding ("Itâ€™s").
+ */
+const brokenEscape = new RegExp([
+  String.raw`[a-z]u?2019(?:s|t|re|ve|ll|d|m)\b`, String.raw`\bu20(?:18|19|1[cd]|13|14|26)[a-z]`, String.raw`\b201c[a-z][^\n]{0,200}?[a-z.,!?]201d\b`,
+  String.raw`\\u20(?:18|19|1[cd]|13|14|26)`, String.raw`\\xe2\\x80\\x9[3489cd]`, 'â€[™œ˜“”¦\u009d]',
+].join('|'), 'i');

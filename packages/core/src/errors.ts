@@ -1,9 +1,10 @@
 /**
  * The error catalogue: every failure a user can meet has one entry here.
  * `http` is what REST answers, `retry` what the orchestrator does about a failed attempt:
- * never (spec or data cannot work), backoff (worker, disk, network; bounded), wait (throttled: the owner of the call waits and asks again).
+ * never (spec or data cannot work), backoff (worker, disk, network; bounded), wait (throttled: the owner of the call waits and asks again),
+ * pause (the run waits for its owner).
  */
-export type RetryDecision = 'never' | 'backoff' | 'wait';
+export type RetryDecision = 'never' | 'backoff' | 'wait' | 'pause';
 
 interface CatalogueEntry { readonly http: number; readonly retry: RetryDecision; readonly title: string }
 
@@ -14,6 +15,7 @@ export const errorCatalogue = {
   'REQUEST.UNSUPPORTED_MEDIA_TYPE': { http: 415, retry: 'never', title: 'The content type is not supported' },
   'REQUEST.RANGE': { http: 416, retry: 'never', title: 'The range cannot be satisfied' },
   'REQUEST.RATE_LIMITED': { http: 429, retry: 'wait', title: 'Too many requests' },
+  'REQUEST.ABANDONED': { http: 400, retry: 'never', title: 'The caller went away' },
   'AUTH.MISSING': { http: 401, retry: 'never', title: 'A bearer token is needed' },
   'AUTH.INVALID': { http: 401, retry: 'never', title: 'The bearer token is not valid' },
   'ROUTE.NOT_FOUND': { http: 404, retry: 'never', title: 'No such route' },
@@ -21,7 +23,13 @@ export const errorCatalogue = {
   'RUN.FINISHED': { http: 409, retry: 'never', title: 'The run has already ended' },
   'RUN.NO_REPORT': { http: 404, retry: 'never', title: 'The run has no report yet' },
   'RUN.IDEMPOTENCY_CONFLICT': { http: 409, retry: 'never', title: 'The Idempotency-Key was used with another body' },
+  'RUN.NOT_PAUSED': { http: 409, retry: 'never', title: 'The run is not paused' },
+  'RUN.BUDGET_SPENT': { http: 409, retry: 'never', title: 'The budget is still spent' },
+  'RUN.NOT_SUCCEEDED': { http: 409, retry: 'never', title: 'The run has not succeeded' },
+  'RUN.NO_SUCH_MODEL': { http: 400, retry: 'never', title: 'The run has no such model' },
   'RUN.CANCELED': { http: 409, retry: 'never', title: 'The run was canceled' },
+  'STUDY.NOT_FOUND': { http: 404, retry: 'never', title: 'No such study' },
+  'STUDY.INVALID': { http: 400, retry: 'never', title: 'The study is not valid' },
   'ARTIFACT.NOT_FOUND': { http: 404, retry: 'never', title: 'No such artifact' },
   'ARTIFACT.FILE_NOT_FOUND': { http: 404, retry: 'never', title: 'The artifact has no such file' },
   'ARTIFACT.MISSING_FILES': { http: 500, retry: 'backoff', title: 'Files of an artifact are gone from the store' },
@@ -36,6 +44,12 @@ export const errorCatalogue = {
   'DATASET.UNREADABLE': { http: 400, retry: 'never', title: 'The data set cannot be read' },
   'DATASET.MALFORMED_LINE': { http: 400, retry: 'never', title: 'A line of the data set is not JSON' },
   'DATASET.WRONG_COLUMNS': { http: 400, retry: 'never', title: 'The data set has not the columns it needs' },
+  'DATASET.CHANGED': { http: 409, retry: 'never', title: 'The data set has changed since it was registered' },
+  'DATASET.NAME_TAKEN': { http: 409, retry: 'never', title: 'A data set of that name is registered already' },
+  'DATASET.NOT_READY': { http: 409, retry: 'never', title: 'The data set is not registered yet' },
+  'DATASET.UNKNOWN': { http: 404, retry: 'never', title: 'No such registered data set' },
+  'DATASET.REMOTE_UNREACHABLE': { http: 502, retry: 'backoff', title: 'The place of the data set does not answer' },
+  'DATASET.REMOTE_REFUSED': { http: 400, retry: 'never', title: 'The place of the data set refuses access' },
   'DATASET.NO_ROWS_LEFT': { http: 400, retry: 'never', title: 'No usable row is left' },
   'MODEL.NOT_FOUND': { http: 400, retry: 'never', title: 'The model folder does not exist' },
   'MODEL.NOT_ALLOWED': { http: 400, retry: 'never', title: 'The model lies outside the allowed folders' },
@@ -46,6 +60,8 @@ export const errorCatalogue = {
   'TEACHER.UNREACHABLE': { http: 502, retry: 'never', title: 'The teacher cannot be reached' },
   'TEACHER.REFUSED': { http: 502, retry: 'never', title: 'The teacher refuses the request' },
   'TEACHER.BAD_ANSWER': { http: 502, retry: 'never', title: 'The teacher does not speak the OpenAI protocol' },
+  'TEACHER.BUDGET_REACHED': { http: 409, retry: 'pause', title: 'The budget of the run is spent' },
+  'TEACHER.BATCH_FAILED': { http: 502, retry: 'never', title: 'The teacher failed a batch' },
   'TEACHER.THROTTLED': { http: 503, retry: 'wait', title: 'The teacher asks to wait' },
   'TASK.RETRIES_EXHAUSTED': { http: 500, retry: 'never', title: 'The task failed too often' },
   'TRAIN.REFERENCE_MISMATCH': { http: 500, retry: 'never', title: 'Policy and reference disagree at step 0' },

@@ -15,7 +15,8 @@ export interface ExpandedTask {
 
 /**
  * Shards of a step over `rowCount` rows, then the merge that makes one table of them. A shard is whole blocks of `blockRows` (the last may be
- * short), so that how rows are cut never changes which rows form a batch. Throws TypeError for a step that is not cut, and for sizes below 1.
+ * short), so that how rows are cut never changes which rows form a batch. The first shard is one block: that is what a preview has done, and
+ * what shows first what a long step gives. Throws TypeError for a step that is not cut, and for sizes below 1.
  */
 export function expandStep(step: StepPlan, rowCount: number, execution: { readonly shardRows: number }, blockRows: number): ExpandedTask[] {
   const { sharded, where } = stepKinds[step.kind];
@@ -25,8 +26,7 @@ export function expandStep(step: StepPlan, rowCount: number, execution: { readon
   requireWhole('blockRows', blockRows, 1);
   const width = Math.ceil(execution.shardRows / blockRows) * blockRows;
   const tasks: ExpandedTask[] = [];
-  for (let posFrom = 0; posFrom < rowCount; posFrom += width) {
-    const posTo = Math.min(posFrom + width, rowCount);
+  for (let posFrom = 0, posTo = Math.min(blockRows, rowCount); posFrom < rowCount; [posFrom, posTo] = [posTo, Math.min(posTo + width, rowCount)]) {
     tasks.push({ index: tasks.length, role: 'shard', location: where, posFrom, posTo, rowsTotal: posTo - posFrom });
   }
   tasks.push({ index: tasks.length, role: 'merge', location: 'local', posFrom: null, posTo: null, rowsTotal: rowCount });
@@ -53,7 +53,7 @@ const isDone = (state: StepState | TaskState): boolean => state === 'succeeded' 
  * but of an input that is cut over the same rows only the shards its own range touches. Anything else needs every input step finished.
  * Steps without tasks (not yet expanded) have nothing ready and satisfy nobody.
  */
-export function readyTasks(plan: Plan, state: readonly StepProgress[]): { readonly key: string; readonly index: number }[] {
+export function readyTasks(plan: Pick<Plan, 'steps'>, state: readonly StepProgress[]): { readonly key: string; readonly index: number }[] {
   const steps = new Map(plan.steps.map((step) => [step.key, step]));
   const progress = new Map(state.map((entry) => [entry.key, entry]));
   const ready: { readonly key: string; readonly index: number }[] = [];

@@ -31,6 +31,7 @@ describe('quantile', () => {
 });
 
 describe('tukeyFences', () => {
+  it('are not there without a factor', () => { expect(tukeyFences([20, 1, 9, 3, 8, 4], null)).toEqual({ q1: 3.25, q3: 8.75, low: null, high: null }); });
   it('stand factor interquartile ranges outside the quartiles, whatever the order', () => {
     expect(tukeyFences([20, 1, 9, 3, 8, 4], 1.5)).toEqual({ q1: 3.25, q3: 8.75, low: -5, high: 17 });
     expect(tukeyFences([10, 9, 2], 0)).toEqual({ q1: 5.5, q3: 9.5, low: 5.5, high: 9.5 });
@@ -63,6 +64,26 @@ describe('filterScores', () => {
     expect(stats.after?.median).toBeCloseTo(11.5, 9);
     expect(stats.after?.mean).toBeCloseTo(11.625, 9);
     expect(verdicts[11]).toMatchObject({ perplexity: null });
+  });
+  it('keeps exactly what lies within fences that can be told by hand', () => {
+    // Of 13 values the quartiles are the fourth and the tenth: 4 and 8, so the fences are −2 and 14.
+    const values = [2, 4, 4, 4, 4, 6, 8, 8, 8, 8, 13.9, 14.1, 64];
+    const rows = values.map((value, pos) => row(value, pos, { sumLogprob: -2 * Math.log(value), tokens: 2 }));
+    const { verdicts, stats } = filterScores(rows, options);
+    expect([stats.q1, stats.q3, stats.low, stats.high].map((value) => Number(value?.toFixed(9)))).toEqual([4, 8, -2, 14]);
+    expect(verdicts.map(({ dropReason }) => dropReason)).toEqual([...Array<null>(11).fill(null), 'perplexity_high', 'perplexity_high']);
+    expect(stats).toMatchObject({ total: 13, kept: 11 });
+    const narrow = filterScores(rows, { ...options, factor: 0.25 });
+    expect([narrow.stats.low, narrow.stats.high].map((value) => Number(value?.toFixed(9)))).toEqual([3, 9]);
+    expect(narrow.verdicts.map(({ dropReason }) => dropReason)).toEqual(['perplexity_low', ...Array<null>(9).fill(null), 'perplexity_high', 'perplexity_high', 'perplexity_high']);
+  });
+  it('without a factor keeps all that has a perplexity and enough tokens, and tells the quartiles all the same', () => {
+    const rows = [1, 3, 4, 8, 9, 20_000].map((value, pos) => row(value, pos)).concat(row(5, 6, { tokens: 1 }), row(5, 7, { sumLogprob: null }), row(5, 8, { dropReason: 'too_long' }));
+    const { verdicts, stats } = filterScores(rows, { ...options, factor: null });
+    expect(verdicts.map(({ dropReason }) => dropReason)).toEqual([...Array<null>(6).fill(null), 'too_short', 'not_finite', 'too_long']);
+    expect(stats).toMatchObject({ low: null, high: null, total: 9, kept: 6, tooShort: 1 });
+    expect([stats.q1, stats.q3].map((value) => Number(value?.toFixed(9)))).toEqual([3.25, 8.75]);
+    expect(stats.after).toEqual(stats.before);
   });
   it('has no quartiles without rows', () => {
     expect(filterScores([], options)).toEqual({ verdicts: [], stats: { q1: null, q3: null, low: null, high: null, total: 0, kept: 0, tooShort: 0, before: null, after: null } });

@@ -1,23 +1,32 @@
 /** The perplexity filter of Step 1 (Section 3, arXiv 2507.20181): Tukey's fences, one decision for each set of answers. */
 import type { FilterOptions } from './spec.ts';
 
-/** Quantile by linear interpolation (type 7 of Hyndman and Fan) of values in ascending order, 0 ≤ q ≤ 1. Throws RangeError without values. */
+/**
+ * Quantile by linear interpolation (type 7 of Hyndman and Fan) of values in ascending order, 0 ≤ q ≤ 1; from the nearer neighbour, as numpy does it, so that
+ * the results are equal to the last bit. Throws RangeError without values.
+ */
 export function quantile(sorted: readonly number[], q: number): number {
   if (!(q >= 0 && q <= 1)) throw new RangeError(`q is ${String(q)}; it must lie between 0 and 1`);
   const at = (sorted.length - 1) * q;
   const below = sorted[Math.floor(at)];
   const above = sorted[Math.ceil(at)];
   if (below === undefined || above === undefined) throw new RangeError('no values: a quantile needs at least one');
-  return below + (at - Math.floor(at)) * (above - below);
+  const weight = at - Math.floor(at);
+  return weight < 0.5 ? below + (above - below) * weight : above - (above - below) * (1 - weight);
 }
 
-export interface Fences { readonly q1: number; readonly q3: number; readonly low: number; readonly high: number }
+/** `low` and `high` are null where nothing is fenced off. */
+export interface Fences { readonly q1: number; readonly q3: number; readonly low: number | null; readonly high: number | null }
 
-/** Quartiles of finite values in any order, and the fences `factor` interquartile ranges outside them; the fences are finite too, as JSON needs. */
-export function tukeyFences(values: readonly number[], factor: number): Fences {
+/**
+ * Quartiles of finite values in any order, and the fences `factor` interquartile ranges outside them; the fences are finite too, as JSON needs.
+ * `factor` null: quartiles without fences.
+ */
+export function tukeyFences(values: readonly number[], factor: number | null): Fences {
   const sorted = sortNumbers(values);
   const q1 = quantile(sorted, 0.25);
   const q3 = quantile(sorted, 0.75);
+  if (factor === null) return { q1, q3, low: null, high: null };
   const width = factor * (q3 - q1);
   return { q1, q3, low: Math.max(q1 - width, -Number.MAX_VALUE), high: Math.min(q3 + width, Number.MAX_VALUE) };
 }
@@ -42,7 +51,9 @@ export interface FilterVerdict { readonly id: string; readonly pos: number; read
 export interface PerplexitySummary { readonly mean: number; readonly median: number; readonly max: number }
 export interface FilterStats {
   /** null when no row could enter the quartiles. */
-  readonly q1: number | null; readonly q3: number | null; readonly low: number | null; readonly high: number | null;
+  readonly q1: number | null; readonly q3: number | null;
+  /** null without quartiles, and when the filter has no factor. */
+  readonly low: number | null; readonly high: number | null;
   /** Rows that arrived, dropped ones included. */
   readonly total: number;
   readonly kept: number;
@@ -52,7 +63,7 @@ export interface FilterStats {
   readonly after: PerplexitySummary | null;
 }
 
-/** One verdict a row, in the order of `rows`. A value on a fence is kept. */
+/** One verdict a row, in the order of `rows`. A value on a fence is kept; without a factor every row that has a perplexity and enough tokens is. */
 export function filterScores(rows: readonly ScoredRow[], options: FilterOptions): { readonly verdicts: FilterVerdict[]; readonly stats: FilterStats } {
   const measured = rows.map((row) => measureRow(row, options));
   const before = measured.flatMap(({ perplexity: value, dropReason }) => (dropReason === null && value !== null ? [value] : []));
@@ -79,8 +90,8 @@ function measureRow(row: ScoredRow, options: FilterOptions): FilterVerdict {
 
 function judge(verdict: FilterVerdict, { low, high }: Fences): FilterVerdict {
   if (verdict.dropReason !== null || verdict.perplexity === null) return verdict;
-  if (verdict.perplexity < low) return { ...verdict, dropReason: 'perplexity_low' };
-  return verdict.perplexity > high ? { ...verdict, dropReason: 'perplexity_high' } : verdict;
+  if (low !== null && verdict.perplexity < low) return { ...verdict, dropReason: 'perplexity_low' };
+  return high !== null && verdict.perplexity > high ? { ...verdict, dropReason: 'perplexity_high' } : verdict;
 }
 
 function summarise(values: readonly number[]): PerplexitySummary | null {

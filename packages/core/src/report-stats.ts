@@ -33,6 +33,16 @@ export function readEditDistance(from: Fields | null, field: string, at: string)
   return { meanCharacters: readCount(fields, 'meanCharacters', at), meanNormalised: readCount(fields, 'meanNormalised', at), n: readCount(fields, 'n', at) };
 }
 
+/** Counts by name, without those that are 0; {} when the field is absent. */
+export function readCounts(from: Fields | null, field: string, at: string): Readonly<Record<string, number>> {
+  const fields = readFields(from, field, at) ?? {};
+  return Object.fromEntries(Object.keys(fields).map((name) => [name, readCount(fields, name, at)] as const).filter(([, count]) => count > 0));
+}
+
+export function pickNumbers<Name extends string>(from: Fields | null, names: readonly Name[], at: string): Record<Name, number | null> {
+  return Object.fromEntries(names.map((name) => [name, from === null ? null : readNumber(from, name, at)])) as Record<Name, number | null>;
+}
+
 /** Keys of the steps whose rows do not add up: rowsIn ≠ rowsOut + Σ dropped. */
 export function assertSums(report: Pick<Report, 'steps'>): string[] {
   return report.steps

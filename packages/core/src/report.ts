@@ -1,27 +1,35 @@
 /** The account of a run: what it was made of, what came out, what moved. Built from what the database holds, and from nothing else. */
 import { compileRun } from './compile.ts';
 import type { Plan } from './plan.ts';
-import { isFields, readCount, readEditDistance, readFields, readNumber, seriesOf } from './report-stats.ts';
+import { trainsImprover, usesGivenPairs } from './recipes.ts';
+import { isFields, pickNumbers, readCount, readCounts, readEditDistance, readFields, seriesOf } from './report-stats.ts';
 import type { Fields } from './report-stats.ts';
-import type { MetricPoint, Report, ReportArtifactInput, ReportFilter, ReportInput, ReportMeasures, ReportRound, ReportStep, ReportStepInput } from './report-types.ts';
+import { describeTeacher } from './report-teacher.ts';
+import { describeTrainings } from './report-training.ts';
+import type { MetricPoint, Report, ReportArtifactInput, ReportFilter, ReportHeldOut, ReportInput, ReportRound, ReportRules, ReportStep, ReportStepInput } from './report-types.ts';
 import { findWarnings } from './report-warnings.ts';
+import type { RunSpec } from './spec.ts';
 
 /** Assembles the report. Throws TypeError, naming step and field, when stats are not of the shape their step writes. */
 export function buildReport(input: ReportInput): Report {
   const { run, endedAt } = input;
+  const { spec } = run;
   const steps = input.steps.filter(({ kind }) => kind !== 'report');
-  const plan = compileRun(run.spec);
-  const rounds = Array.from({ length: run.spec.recipe.rounds }, (_, index) => index + 1);
+  const plan = compileRun(spec);
+  const rounds = Array.from({ length: spec.recipe.rounds }, (_, index) => index + 1);
   const statsOf = (key: string): Fields | null => fieldsOf(steps.find((step) => step.key === key)?.stats ?? null);
   const pairStats = (round: number, field: 'editDistance' | 'lengths') => readFields(statsOf(`pair-r${String(round)}`), field, `pair-r${String(round)}`);
   const sftEdits = readFields(statsOf('build-sft'), 'editDistance', 'build-sft');
   const sftLengths = readFields(statsOf('build-sft'), 'lengths', 'build-sft');
-  const measures = (model: string): ReportMeasures | null => measuresOf(statsOf(`eval-measure-${model}`), `eval-measure-${model}`);
+  const replay = spec.rules.replay === 0 ? null : readFields(statsOf('build-sft'), 'replay', 'build-sft');
 
   const report: Report = {
-    run: { id: run.id, preset: run.preset, status: statusOf(steps), seconds: secondsBetween(run.startedAt, endedAt), seed: run.spec.seed },
+    run: { id: run.id, preset: run.preset, status: statusOf(steps), seconds: secondsBetween(run.startedAt, endedAt), seed: spec.seed },
+    recipe: spec.recipe,
+    rules: rulesOf(spec),
     steps: steps.map(describeStep),
-    filter: { improved: filterOf(statsOf('filter'), 'improved'), external: filterOf(statsOf('filter'), 'external') },
+    filter: plan.steps.some(({ kind }) => kind === 'filter') ? { improved: filterOf(statsOf('filter'), 'improved'), external: filterOf(statsOf('filter'), 'external') } : null,
+    replay: replay === null ? null : { wanted: readCount(replay, 'wanted', 'build-sft'), rows: readCount(replay, 'rows', 'build-sft') },
     editDistance: {
       improvedToDraft: readEditDistance(sftEdits, 'improvedToDraft', 'build-sft'), improvedToReference: readEditDistance(sftEdits, 'improvedToReference', 'build-sft'),
       rounds: rounds.map((round) => {
@@ -34,15 +42,16 @@ export function buildReport(input: ReportInput): Report {
       ...pickNumbers(sftLengths, ['draft', 'reference', 'improved', 'external'], 'build-sft'),
       rounds: rounds.map((round) => ({ round, ...pickNumbers(pairStats(round, 'lengths'), ['chosen', 'rejected', 'ratio'], `pair-r${String(round)}`) })),
     },
-    rounds: rounds.map((round) => describeRound(round, steps, input.metrics)),
-    heldOut: { pi0: measures('pi0'), improver: measures('improver'), rounds: run.spec.data.heldOut === null ? [] : rounds.map((round) => measures(`round${String(round)}`)) },
-    teacher: teacherOf(steps),
+    rounds: rounds.map((round) => describeRound(round, { spec, plan, steps, metrics: input.metrics })),
+    trainings: describeTrainings(plan, input.artifacts),
+    heldOut: plan.models.filter(({ name }) => name !== 'base').map(({ name, title }) => ({ name, title, measures: measuresOf(statsOf(`eval-measure-${name}`), `eval-measure-${name}`) })),
+    teacher: describeTeacher(input, plan),
     artifacts: input.artifacts.map(({ role, kind, digest, path, rows, bytes }) => ({ role, kind, digest, path, rows, bytes })),
     versions: { ...versionsOf(input.artifacts), ...input.versions },
     provenance: input.artifacts.map((artifact) => provenanceOf(artifact, plan)),
     warnings: [],
   };
-  return { ...report, warnings: findWarnings(report, { spec: run.spec, plan, metrics: input.metrics }) };
+  return { ...report, warnings: findWarnings(report, { spec, plan, metrics: input.metrics }) };
 }
 
 const fieldsOf = (stats: object | null): Fields | null => (isFields(stats) ? stats : null);
@@ -55,11 +64,33 @@ function statusOf(steps: readonly ReportStepInput[]): Report['run']['status'] {
   return steps.every(({ state }) => state === 'succeeded' || state === 'cached') ? 'succeeded' : 'running';
 }
 
+/** Only what had a say in this recipe. */
+function rulesOf({ data, filter, recipe, rules }: RunSpec): ReportRules {
+  const trains = trainsImprover(recipe);
+  const sampled = recipe.rounds > 0 && recipe.rejected === 'sampled';
+  const sets = (['sft', 'improver', 'policy', 'preferences', 'heldOut'] as const).flatMap((space) => (data[space] === null ? [] : [[space, data[space].dropFlagged] as const]));
+  return {
+    dropFlagged: Object.fromEntries(sets),
+    heldOutOverlap: data.heldOut === null ? null : data.heldOutOverlap, scores: usesGivenPairs(recipe) ? data.scores : null, filter: trains ? filter : null,
+    unfinished: trains || sampled ? rules.unfinished : null, targetFlaws: trains ? rules.targetFlaws : null, chosenFlaws: sampled && recipe.chosen === 'refined' ? rules.chosenFlaws : null,
+    copyOfDraft: trains ? rules.copyOfDraft : null, replay: trains ? rules.replay : null,
+  };
+}
+
 function describeStep(step: ReportStepInput): ReportStep {
+  const stats = fieldsOf(step.stats);
   return {
     key: step.key, kind: step.kind, status: step.state, tasks: step.tasks.length, cached: step.tasks.filter(({ state }) => state === 'cached').length,
     seconds: secondsBetween(step.startedAt, step.endedAt), rowsIn: step.rowsIn ?? null, rowsOut: step.rowsOut ?? null, dropped: step.dropped ?? {},
+    flagged: { ...readCounts(stats, 'flagged', step.key), ...overlapOf(stats, step.key) },
   };
+}
+
+/** Rows whose prompt is in the held-out set, where such rows are kept. */
+function overlapOf(stats: Fields | null, key: string): Readonly<Record<string, number>> {
+  if (stats?.['overlaps'] === undefined) return {};
+  const overlaps = readCount(stats, 'overlaps', key);
+  return overlaps === 0 ? {} : { evaluation_prompt: overlaps };
 }
 
 function filterOf(stats: Fields | null, target: 'improved' | 'external'): ReportFilter | null {
@@ -71,40 +102,28 @@ function filterOf(stats: Fields | null, target: 'improved' | 'external'): Report
   };
 }
 
-function measuresOf(stats: Fields | null, at: string): ReportMeasures | null {
+function measuresOf(stats: Fields | null, at: string): ReportHeldOut['measures'] {
   return stats === null ? null : pickNumbers(stats, ['referencePerplexity', 'chrf', 'length', 'unfinished'], at);
 }
 
-function pickNumbers<Name extends string>(from: Fields | null, names: readonly Name[], at: string): Record<Name, number | null> {
-  return Object.fromEntries(names.map((name) => [name, from === null ? null : readNumber(from, name, at)])) as Record<Name, number | null>;
-}
+interface RoundSources { readonly spec: RunSpec; readonly plan: Plan; readonly steps: readonly ReportStepInput[]; readonly metrics: readonly MetricPoint[] }
 
-function describeRound(round: number, steps: readonly ReportStepInput[], metrics: readonly MetricPoint[]): ReportRound {
+function describeRound(round: number, { spec: { preference }, plan, steps, metrics }: RoundSources): ReportRound {
   const key = `dpo-r${String(round)}`;
+  const inputs = plan.steps.find((step) => step.key === key)?.inputs;
+  const nameOf = (role: string): string | null => plan.models.find(({ step }) => step === inputs?.[role])?.name ?? null;
   const first = (name: string): number | null => seriesOf(metrics, key, name).find(({ step }) => step === 0)?.value ?? null;
   const last = (name: string): number | null => seriesOf(metrics, key, name).findLast(({ step }) => step > 0)?.value ?? null;
   return {
-    round, pairs: steps.find((step) => step.key === `pair-r${String(round)}`)?.rowsOut ?? null,
+    round, trainer: preference.trainer, losses: preference.loss, policy: nameOf('policy') ?? '', reference: nameOf('reference'),
+    pairs: steps.find((step) => step.key === `pair-r${String(round)}`)?.rowsOut ?? null,
     firstLoss: first('loss'), firstMargin: first('rewards/margins'),
     finalLoss: last('loss'), rewardAccuracy: last('rewards/accuracies'), rewardMargin: last('rewards/margins'), chosenLogp: last('logps/chosen'), rejectedLogp: last('logps/rejected'),
   };
 }
 
-function teacherOf(steps: readonly ReportStepInput[]): Report['teacher'] {
-  const total = { calls: 0, reused: 0, promptTokens: 0, completionTokens: 0 };
-  let cost: number | null = 0;
-  for (const { kind, key, stats: left } of steps) {
-    const stats = fieldsOf(left);
-    if (kind !== 'teach' || stats === null) continue;
-    for (const field of ['calls', 'reused', 'promptTokens', 'completionTokens'] as const) total[field] += readCount(stats, field, key);
-    const stepCost = readNumber(stats, 'cost', key);
-    cost = cost === null || stepCost === null ? null : cost + stepCost;
-  }
-  return { ...total, cost };
-}
-
 /** Names under which artifacts tell the software that made them. */
-const software = ['sgpo_worker', 'python', 'torch', 'transformers', 'trl', 'tokenizers', 'accelerate', 'vllm'] as const;
+const software = ['sgpo_worker', 'python', 'torch', 'transformers', 'trl', 'peft', 'tokenizers', 'accelerate', 'vllm'] as const;
 
 /** Every version met; several of one name stand side by side, and are warned about. */
 function versionsOf(artifacts: readonly ReportArtifactInput[]): Record<string, string> {

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createIngest, detectFormat, normaliseRow, promptId } from './rows.ts';
-import type { DatasetFormat } from './rows.ts';
+import { createIdSet } from './id-set.ts';
+import { isDrop } from './row-drops.ts';
+import { detectLayout } from './row-layout.ts';
+import { createIngest, promptId, type IngestOptions } from './rows.ts';
 
-const u = (content: unknown) => ({ role: 'user', content });
-const a = (content: unknown) => ({ role: 'assistant', content });
-const s = (content: unknown) => ({ role: 'system', content });
+const u = (content: string) => ({ role: 'user' as const, content });
+const a = (content: string) => ({ role: 'assistant' as const, content });
 
 describe('promptId', () => {
   it('is 16 hex digits of role and content alone', () => {
@@ -16,76 +17,78 @@ describe('promptId', () => {
   });
 });
 
-describe('detectFormat', () => {
-  it.each([
-    [['dataset', 'chosen', 'rejected', 'chosen_rating'], 'preference-messages'],
-    [['prompt', 'prompt_id', 'chosen', 'rejected', 'messages', 'score_chosen'], 'ultrafeedback'],
-    [['prompt', 'response'], 'prompt-response'], [['prompt', 'completion'], 'prompt-response'], [['id', 'prompt', 'reference'], 'prompt-response'],
-    [['instruction', 'input', 'output'], 'prompt-response'], [['instruction', 'output'], 'prompt-response'],
-    [['prompt', 'prompt_id', 'messages'], 'messages'], [['conversations'], 'messages'],
-    [['text'], null], [[], null], [['prompt'], null], [['chosen'], null],
-  ] as const)('%j is %s', (columns, format) => { expect(detectFormat(columns)).toBe(format); });
-});
-
-describe('normaliseRow', () => {
-  const ok = (format: DatasetFormat, raw: unknown) => { const row = normaliseRow(format, raw); if ('dropReason' in row) throw new Error(`${row.dropReason}: ${row.detail}`); return row; };
-  const reason = (format: DatasetFormat, raw: unknown) => { const row = normaliseRow(format, raw); return 'dropReason' in row ? row.dropReason : null; };
-
-  it('reads each format', () => {
-    expect(ok('preference-messages', { chosen: [s('be kind'), u('a'), a('b'), u('c'), a('d')], rejected: [] })).toEqual({ prompt: [s('be kind'), u('a'), a('b'), u('c')], response: 'd' });
-    expect(ok('ultrafeedback', { prompt: 'q', chosen: [u('q'), a('r')], rejected: [] })).toEqual({ prompt: [u('q')], response: 'r' });
-    expect(ok('ultrafeedback', { prompt: 'q', chosen: [a('r')], rejected: [] })).toEqual({ prompt: [u('q')], response: 'r' });
-    expect(ok('ultrafeedback', { prompt: 'q', chosen: 'r', rejected: 'x' })).toEqual({ prompt: [u('q')], response: 'r' });
-    for (const name of ['response', 'completion', 'reference']) expect(ok('prompt-response', { prompt: 'q', [name]: ' r ' })).toEqual({ prompt: [u('q')], response: ' r ' });
-    expect(ok('prompt-response', { prompt: [s('t'), u('q')], completion: [a('r')] })).toEqual({ prompt: [s('t'), u('q')], response: 'r' });
-    expect(ok('prompt-response', { instruction: 'do', input: 'this', output: 'done' })).toEqual({ prompt: [u('do\n\nthis')], response: 'done' });
-    for (const input of ['', null, undefined]) expect(ok('prompt-response', { instruction: 'do', input, output: 'done' }).prompt).toEqual([u('do')]);
-    expect(ok('messages', { prompt: 'q', messages: [u('q'), a('r')] })).toEqual({ prompt: [u('q')], response: 'r' });
-    expect(ok('messages', { conversations: [{ from: 'human', value: 'q' }, { from: 'gpt', value: 'r' }] })).toEqual({ prompt: [u('q')], response: 'r' });
-  });
-  it('leaves a blank system turn out', () => {
-    expect(ok('messages', { messages: [s('  '), u('q'), a('r')] }).prompt).toEqual([u('q')]);
-  });
-  it.each([
-    ['empty_prompt', [u(' \n'), a('r')]], ['empty_prompt', [a('r')]], ['empty_prompt', []], ['empty_prompt', [s('x'), a('r')]],
-    ['empty_response', [u('q'), a('\t')]],
-    ['unknown_role', [{ role: 'tool', content: 'x' }, a('r')]], ['unknown_role', [{ role: 'toString', content: 'x' }, a('r')]], ['unknown_role', [{ content: 'x' }]],
-    ['ends_on_user', [u('q'), a('r'), u('s')]],
-    ['bad_turn_order', [u('q'), u('q'), a('r')]], ['bad_turn_order', [u('q'), s('x'), a('r')]], ['bad_turn_order', [a('x'), u('q'), a('r')]], ['bad_turn_order', [u('q'), a('r'), a('r')]],
-    ['bad_turn_order', [u('q'), s('x')]],
-    ['not_text', [u(7), a('r')]], ['not_text', [u('q'), a(null)]], ['not_text', ['q']], ['not_text', 5],
-    ['invalid_unicode', [u('\ud800'), a('r')]], ['invalid_unicode', [u('q'), a('a\0b')]],
-  ])('%s: %j', (expected, messages) => { expect(reason('messages', { messages })).toBe(expected); });
-  it('says not_text of rows and columns that are no text at all', () => {
-    for (const raw of [null, 3, 'x', [], { messages: null }, {}]) expect(reason('messages', raw)).toBe('not_text');
-    for (const raw of [{ prompt: 1, response: 'r' }, { prompt: 'q', response: null }, { prompt: 'q' }, { instruction: 1, output: 'x' }, { instruction: 'x', input: 1, output: 'x' }]) expect(reason('prompt-response', raw)).toBe('not_text');
-  });
-  it('never throws, and keeps only rows whose prompt has an id', () => {
-    fc.assert(fc.property(fc.constantFrom<DatasetFormat>('messages', 'preference-messages', 'ultrafeedback', 'prompt-response'), fc.anything(), fc.anything(), (format, x, y) => {
-      const row = normaliseRow(format, { prompt: x, response: y, chosen: y, messages: y });
-      if (!('dropReason' in row)) expect(promptId(row.prompt)).toHaveLength(16);
-    }));
-  });
-});
+function open(columns: readonly string[], options: Partial<IngestOptions> = {}) {
+  const layout = detectLayout({ columns, rows: [] }, { format: 'auto', columns: null });
+  if (layout === null) throw new Error('no layout');
+  return createIngest({ space: 'policy', layout, limit: null, against: {}, heldOutOverlap: 'drop', scores: 'check', dropFlagged: [], ...options });
+}
+const setOf = (...prompts: readonly string[]) => { const ids = createIdSet(); for (const prompt of prompts) ids.add(promptId([u(prompt)])); return ids; };
+const pairs = ['prompt', 'response'];
 
 describe('createIngest', () => {
   it('counts every row once, and numbers the kept', () => {
-    const shared = promptId([{ role: 'user', content: 'shared' }]);
-    const ingest = createIngest({ limit: 2, against: new Set([shared]) });
-    const accept = (prompt: unknown) => ingest.accept('prompt-response', { prompt, response: 'r' });
-    expect(accept('a')).toMatchObject({ pos: 0, response: 'r' });
+    const ingest = open(pairs, { limit: 2, against: { improver: setOf('shared'), heldOut: setOf('asked') } });
+    const accept = (prompt: unknown) => ingest.accept({ prompt, response: 'an answer' });
+    expect(accept('a')).toMatchObject({ kind: 'answer', pos: 0, prompt: [u('a')], response: 'an answer', flags: [] });
     expect(accept('a')).toMatchObject({ dropReason: 'duplicate_prompt' });
     expect(accept('shared')).toMatchObject({ dropReason: 'shared_prompt' });
+    expect(accept('asked')).toMatchObject({ dropReason: 'evaluation_prompt' });
     expect(accept('')).toMatchObject({ dropReason: 'empty_prompt' });
-    expect(accept('b')).toMatchObject({ pos: 1, id: promptId([{ role: 'user', content: 'b' }]) });
+    expect(ingest.refuse('malformed_line', 'line 6 is not JSON')).toMatchObject({ dropReason: 'malformed_line' });
+    expect(accept('b')).toMatchObject({ pos: 1, id: promptId([u('b')]) });
     expect(accept('c')).toMatchObject({ dropReason: 'over_limit' });
-    expect(accept('a')).toMatchObject({ dropReason: 'over_limit' });
-    expect(ingest.counts()).toEqual({ rowsIn: 7, rowsOut: 2, dropped: { duplicate_prompt: 1, shared_prompt: 1, empty_prompt: 1, over_limit: 2 } });
+    expect(ingest.refuse('malformed_line', 'line 9 is not JSON')).toMatchObject({ dropReason: 'over_limit' });
+    expect(ingest.counts()).toEqual({
+      rowsIn: 9, rowsOut: 2, dropped: { duplicate_prompt: 1, shared_prompt: 1, evaluation_prompt: 1, empty_prompt: 1, malformed_line: 1, over_limit: 2 },
+      flagged: {}, formats: { 'prompt-response': 2 }, overlaps: 0,
+    });
+  });
+  it('finds an evaluation prompt at the start of a conversation, and keeps it when told to', () => {
+    const row = { messages: [u('asked'), a('r'), u('more'), a('s')] };
+    const against = { heldOut: setOf('asked') };
+    expect(open(['messages'], { space: 'sft', against }).accept(row)).toMatchObject({ dropReason: 'evaluation_prompt' });
+    const keeping = open(['messages'], { space: 'sft', against, heldOutOverlap: 'keep' });
+    expect(keeping.accept(row)).toMatchObject({ kind: 'conversation', messages: row.messages, id: promptId(row.messages.slice(0, -1)) });
+    expect(keeping.counts()).toMatchObject({ rowsOut: 1, overlaps: 1 });
+    expect(open(['messages'], { space: 'sft', against }).accept({ messages: [u('other'), a('r'), u('asked'), a('s')] })).toMatchObject({ pos: 0 });
+  });
+  it('keeps several pairs of one prompt, and one of equal pairs', () => {
+    const ingest = open(['prompt', 'chosen', 'rejected', 'score_chosen', 'score_rejected'], { space: 'preferences' });
+    const accept = (chosen: string, rejected: string) => ingest.accept({ prompt: 'q', chosen, rejected, score_chosen: 2, score_rejected: 1 });
+    expect(accept('good one', 'bad one')).toMatchObject({ kind: 'pair', pos: 0, scores: { chosen: 2, rejected: 1 } });
+    expect(accept('good one', 'worse one')).toMatchObject({ pos: 1 });
+    expect(accept('good one', 'bad one')).toMatchObject({ dropReason: 'duplicate_prompt' });
+  });
+  it('looks at scores where the file has them, unless told not to', () => {
+    const row = { prompt: 'q', chosen: 'good one', rejected: 'bad one' };
+    const columns = ['prompt', 'chosen', 'rejected', 'score_chosen'];
+    expect(open(columns, { space: 'preferences' }).accept(row)).toMatchObject({ dropReason: 'score_missing' });
+    expect(open(columns, { space: 'preferences', scores: 'ignore' }).accept(row)).toMatchObject({ pos: 0, scores: null });
+    expect(open(columns).accept(row)).toMatchObject({ kind: 'answer', response: 'good one' });
+  });
+  it('counts flags of kept rows, and drops by those it is told to', () => {
+    const rows = [{ prompt: 'q', response: 'a\u200bb c' }, { prompt: 'p', response: 'a bell\u0007' }];
+    const ingest = open(pairs, { dropFlagged: ['control_characters'] });
+    expect(ingest.accept(rows[0])).toMatchObject({ flags: ['zero_width'], response: 'a\u200bb c' });
+    expect(ingest.accept(rows[1])).toMatchObject({ dropReason: 'control_characters' });
+    expect(ingest.accept({ prompt: 'p', response: 'a bell' })).toMatchObject({ pos: 1 });
+    expect(ingest.counts()).toMatchObject({ flagged: { zero_width: 1 }, dropped: { control_characters: 1 } });
+  });
+  it('takes rows of other formats, and drops rows of none', () => {
+    const ingest = open(pairs);
+    ingest.accept({ prompt: 'q', response: 'an answer' });
+    expect(ingest.accept({ instruction: 'do it', output: 'it is done' })).toMatchObject({ prompt: [u('do it')] });
+    expect(ingest.accept({ text: 'x' })).toMatchObject({ dropReason: 'wrong_columns', detail: 'the row has the columns text' });
+    expect(ingest.accept(7)).toMatchObject({ dropReason: 'not_an_object' });
+    expect(ingest.counts()).toMatchObject({ rowsOut: 2, formats: { 'prompt-response': 1, instruction: 1 }, dropped: { wrong_columns: 1, not_an_object: 1 } });
+    const given = open(['prompt', 'chosen', 'rejected'], { space: 'preferences' });
+    expect(given.accept({ prompt: 'q', response: 'r' })).toMatchObject({ dropReason: 'wrong_columns' });
   });
   it('adds up for any rows', () => {
-    fc.assert(fc.property(fc.array(fc.record({ prompt: fc.constantFrom('a', 'b', 'c', '', null, '\0'), response: fc.constantFrom('r', '') })), fc.option(fc.nat(4)), (rows, limit) => {
-      const ingest = createIngest({ limit, against: null });
-      const kept = rows.map((row) => ingest.accept('prompt-response', row)).filter((row) => 'id' in row);
+    const text = fc.constantFrom('a b', 'b c', '', null, '\0', '\u200b', 'x\u202ey', '<|im_end|>');
+    fc.assert(fc.property(fc.array(fc.oneof(fc.record({ prompt: text, response: text }), fc.anything())), fc.option(fc.nat(4)), fc.constantFrom('improver', 'policy', 'sft', 'heldOut'), (rows, limit, space) => {
+      const ingest = open(pairs, { limit, space, dropFlagged: ['template_tokens'] });
+      const kept = rows.map((row) => ingest.accept(row)).flatMap((row) => (isDrop(row) ? [] : [row]));
       const { rowsIn, rowsOut, dropped } = ingest.counts();
       expect(rowsIn).toBe(rows.length);
       expect(rowsOut).toBe(kept.length);

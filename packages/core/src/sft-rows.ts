@@ -1,35 +1,41 @@
 /** The improver's training set (Step 1): (x, y₀) → ŷ and (x, y₀) → y_ext. */
-import { assistantTurn, isUnfinished } from './answers.ts';
+import { assistantTurn, isUnfinished, sameText } from './answers.ts';
 import type { Answer, DataRow } from './answers.ts';
 import { detectFlaw } from './detect.ts';
 import { createEditDistanceStat, createLengthStat, defaultMaxPairs } from './edit-distance.ts';
 import type { EditDistance } from './edit-distance.ts';
 import type { PromptName } from './plan.ts';
 import { fillPrompt } from './prompts.ts';
-import type { Message } from './spec.ts';
+import type { Message, RuleOptions } from './spec.ts';
 
 /** TRL's conversational prompt-completion row. A type and no interface, so that a table takes it as a record. */
 export type SftRow = { readonly id: string; readonly prompt: readonly Message[]; readonly completion: readonly Message[] };
 
-/**
- * The training row of one target, or the one reason against it, in this order: the draft's own, the target's own, `teacher_unfinished`, the
- * filter's (`not_scored` without a verdict), `target_<flaw>`, `copy_of_draft` (nothing to learn). `prompt`: train or train-with-reference.
- */
-export function buildSftRow(input: {
+/** One target of one row. `prompt`: train or train-with-reference. */
+export interface SftExample {
   readonly row: DataRow; readonly draft: Answer; readonly target: Answer; readonly verdict: { readonly dropReason: string | null } | null; readonly prompt: PromptName;
-}): SftRow | { readonly dropReason: string } {
-  const { row, draft, target, verdict, prompt } = input;
+  readonly rules: Pick<RuleOptions, 'unfinished' | 'targetFlaws' | 'copyOfDraft'>;
+}
+
+/**
+ * The training row of one target, or the one reason against it, in this order: the draft's own, the target's own, `teacher_unfinished` (unless the
+ * rules keep it), the filter's (`not_scored` without a verdict), `target_empty`, `target_<flaw>` for the flaws of the rules, `copy_of_draft` (nothing to
+ * learn; unless the rules keep it).
+ */
+export function buildSftRow(example: SftExample): SftRow | { readonly dropReason: string } {
+  const { row, draft, target, verdict, prompt, rules } = example;
   const draftText = draft.text ?? '';
   const text = target.text ?? '';
-  const dropReason = draft.dropReason ?? target.dropReason ?? (isUnfinished(target) ? 'teacher_unfinished' : null)
-    ?? (verdict === null ? 'not_scored' : verdict.dropReason) ?? flawOf();
+  const dropReason = draft.dropReason ?? target.dropReason ?? (rules.unfinished === 'drop' && isUnfinished(target) ? 'teacher_unfinished' : null)
+    ?? (verdict === null ? 'not_scored' : verdict.dropReason) ?? reasonAgainstText();
   if (dropReason !== null) return { dropReason };
   return { id: row.id, prompt: fillPrompt(prompt, { prompt: row.prompt, draft: draftText, reference: row.response }), completion: assistantTurn(text) };
 
-  function flawOf(): string | null {
-    const flaw = detectFlaw(text, { prompt: row.prompt, reference: row.response, draft: draftText });
+  function reasonAgainstText(): string | null {
+    if (text.trim() === '') return 'target_empty';
+    const flaw = detectFlaw(text, { prompt: row.prompt, reference: row.response, draft: draftText }, rules.targetFlaws);
     if (flaw !== null) return `target_${flaw}`;
-    return text.trim() === draftText.trim() ? 'copy_of_draft' : null;
+    return rules.copyOfDraft === 'drop' && sameText(text, draftText) ? 'copy_of_draft' : null;
   }
 }
 
@@ -38,11 +44,13 @@ export interface SftStats {
   readonly editDistance: { readonly improvedToDraft: EditDistance | null; readonly improvedToReference: EditDistance | null };
   /** Mean characters of y₀, y_sft, ŷ, y_ext. */
   readonly lengths: { readonly draft: number | null; readonly reference: number | null; readonly improved: number | null; readonly external: number | null };
+  /** Training rows with a mark against them. */
+  readonly flagged: { readonly unfinished_kept: number };
 }
 
 export interface SftStatsAccumulator {
-  /** One target of one row. Answers that were dropped are left out, and so are targets cut short. */
-  add(example: { readonly target: 'improved' | 'external'; readonly row: DataRow; readonly draft: Answer; readonly answer: Answer }): void;
+  /** One target of one row, and what became of it. Answers that were dropped are left out of the measures, and so are targets cut short. */
+  add(example: { readonly target: 'improved' | 'external'; readonly row: DataRow; readonly draft: Answer; readonly answer: Answer; readonly kept: boolean }): void;
   result(): SftStats;
 }
 
@@ -50,9 +58,11 @@ export interface SftStatsAccumulator {
 export function createSftStats({ maxPairs = defaultMaxPairs }: { readonly maxPairs?: number } = {}): SftStatsAccumulator {
   const toDraft = createEditDistanceStat(maxPairs);
   const toReference = createEditDistanceStat(maxPairs);
+  let unfinished = 0;
   const lengths = { draft: createLengthStat(), reference: createLengthStat(), improved: createLengthStat(), external: createLengthStat() };
   return {
-    add({ target, row, draft, answer }) {
+    add({ target, row, draft, answer, kept }) {
+      if (kept && isUnfinished(answer)) unfinished += 1;
       const draftText = draft.dropReason === null ? draft.text : null;
       if (draftText !== null) lengths.draft.add(draftText);
       lengths.reference.add(row.response);
@@ -67,6 +77,7 @@ export function createSftStats({ maxPairs = defaultMaxPairs }: { readonly maxPai
       lengths: {
         draft: lengths.draft.result(), reference: lengths.reference.result(), improved: lengths.improved.result(), external: lengths.external.result(),
       },
+      flagged: { unfinished_kept: unfinished },
     }),
   };
 }

@@ -2,8 +2,9 @@
  * The life of a run, a step, a task and an attempt. Each table is total: what is not listed is refused.
  *
  * run      queued → running → succeeded | failed; canceling stands between a wish to cancel and canceled, while attempts end.
+ *          running ⇄ paused, with a reason: tasks that run go on to their end, none begins.
  * step     pending → running (its first task is ready) → succeeded | cached (every task was cached) | failed | canceled.
- * task     pending (inputs missing) → ready (inputs known, nothing equal finished) → running (an attempt holds it) → succeeded;
+ * task     pending (inputs missing, or an equal task of another run at work) → ready (inputs known, nothing equal finished) → running (an attempt holds it) → succeeded;
  *          pending → cached when an equal finished task's files exist; running → ready when the attempt is lost or may be retried.
  * attempt  leased (claimed, not begun) → running → succeeded | failed | lost | canceled.
  *
@@ -11,7 +12,8 @@
  */
 export const runTransitions = {
   queued: ['running', 'canceling', 'failed'],
-  running: ['canceling', 'succeeded', 'failed'],
+  running: ['paused', 'canceling', 'succeeded', 'failed'],
+  paused: ['running', 'canceling', 'failed'],
   canceling: ['canceled'],
   succeeded: [], failed: [], canceled: [],
 } as const satisfies Record<string, readonly string[]>;

@@ -1,153 +1,141 @@
-import { createReadStream } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { SgpoError } from '@sgpo/core';
-import { asUnreadable, fieldError, resolveAllowed, type AllowedPlace, type PathErrors } from './allowed-path.ts';
-import { errnoOf } from './disk-errors.ts';
-import { fileBindings, openEngine, readParquet, streamRows, type Engine } from './duckdb.ts';
-import { LineError, jsonReason, parseJsonLines, type NumberedValue } from './json-lines.ts';
-import { columnsOf } from './pos-order.ts';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { isRecord, type DatasetSource, type RawRow } from '@sgpo/core';
+import { hashFile, kindOfFile, readFileRows, type FileFormat } from './data-file.ts';
+import { fileProblem, problem, type About } from './dataset-errors.ts';
+import { createDownloadCache } from './download-cache.ts';
+import type { FileRow, RowReading } from './json-lines.ts';
+import type { SourceFiles } from './source-files.ts';
+import { hubFiles, type RemoteAccess } from './source-hub.ts';
+import { localFiles } from './source-local.ts';
+import { s3Files } from './source-s3.ts';
 
-/** How a user's file holds its rows: a JSON value a line, one JSON array, or Parquet. Told by content, not by name. */
-export type DatasetFormat = 'jsonl' | 'json' | 'parquet';
+/** What reading a data set needs beside its source. */
+export interface DatasetAccess {
+  /** Folders that paths may lie in. */
+  readonly roots: readonly string[];
+  /** Field of the request that holds the source, such as `data.improver`; empty for a path by itself. It names the source in errors. */
+  readonly field: string;
+  /** HF_ENDPOINT, the variable a token names, and AWS_*. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Keeps what is downloaded; null where nothing remote is read, only looked for. */
+  readonly cacheFolder: string | null;
+  readonly signal?: AbortSignal;
+}
 
-/** What the head of a data set tells. `columns` in order of appearance, `path` with links followed. */
-export interface DatasetDescription { readonly format: DatasetFormat; readonly columns: readonly string[]; readonly path: string }
+/** The files a source names, found but not read yet. */
+export interface FoundDataset extends SourceFiles { readonly about: About }
 
-/** Folders a data set may lie in; `field` names the path in errors (default `path`). */
-export interface DatasetOptions { readonly roots: readonly string[]; readonly field?: string }
+/** A row of a set. `file`: its file's name when the set has several. `line` counts in its file. */
+export type SetRow = FileRow & { readonly file: string | null };
 
-const headLines = 64;
-const maxArrayBytes = 64 * 1024 * 1024;
-const datasetErrors: PathErrors = { noun: 'data set', notFound: 'DATASET.NOT_FOUND', notAllowed: 'DATASET.NOT_ALLOWED', unreadable: 'DATASET.UNREADABLE' };
+/** What the first rows tell. `columns` in order of appearance; `rows`: those of the first rows that are objects. */
+export interface DatasetHead { readonly container: FileFormat; readonly columns: readonly string[]; readonly rows: readonly RawRow[] }
 
-interface Opened { readonly path: string; readonly format: DatasetFormat; readonly bytes: number; readonly given: string; readonly field: string }
-type About = Pick<Opened, 'given' | 'field'>;
+/** What was read. `sha256`: of one file its bytes; of several their sha256 (hex), a line each, in order. */
+export interface DatasetBytes { readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[]; readonly sha256: string }
+
+export interface DatasetReading {
+  readonly head: DatasetHead;
+  /** Every row once, in order. Throws DATASET.UNREADABLE when a file breaks off, MALFORMED_LINE for a bad line where lines must be good. */
+  rows(): AsyncGenerator<SetRow>;
+  /** Known when `rows` has ended; TypeError before. */
+  bytes(): DatasetBytes;
+  /** Closes what is open: for who does not read to the end. */
+  close(): Promise<void>;
+}
+
+/** The source as errors name it. TypeError for a registered set: whoever knows the registry gives its own source. */
+function aboutSource({ path, hub }: DatasetSource, field: string): About {
+  const under = (name: string): string => (field === '' ? name : `${field}.${name}`);
+  if (path !== null) return { field: under('path'), value: path };
+  if (hub !== null) return { field: under('hub'), value: hub.repo };
+  throw new TypeError('a registered data set is read from the source it was registered with');
+}
 
 /**
- * Looks at the head of a data set: format and columns (of the first 64 rows, or of the Parquet schema).
- * Throws DATASET.NOT_FOUND, NOT_ALLOWED, EMPTY, UNREADABLE or MALFORMED_LINE, each with a problem that names field, value and fix.
+ * Finds the files of a source: a path, `s3://…` or a split on the hub. Nothing is downloaded.
+ * Throws DATASET.NOT_FOUND, NOT_ALLOWED, EMPTY, UNREADABLE, REMOTE_REFUSED or REMOTE_UNREACHABLE, each with a problem that names field, value and fix.
  */
-export async function describeDataset(path: string, options: DatasetOptions): Promise<DatasetDescription> {
-  const opened = await openDataset(path, options);
-  const { format, path: real } = opened;
-  if (format === 'parquet') {
-    return withParquet(opened, async (engine, translate) => {
-      const columns = await columnsOf(engine, [real], translate);
-      for await (const row of streamRows(engine, `SELECT count(*) AS n FROM ${readParquet('files')}`, fileBindings('files', [real]), translate)) {
-        if (row['n'] === 0) throw empty(opened);
+export async function findDataset(source: DatasetSource, { roots, field, environment, cacheFolder, signal }: DatasetAccess): Promise<FoundDataset> {
+  const about = aboutSource(source, field);
+  const remote: RemoteAccess = { environment, cache: cacheFolder === null ? null : createDownloadCache(join(cacheFolder, 'datasets')), ...signal === undefined ? {} : { signal } };
+  if (source.hub !== null) return { about, ...await hubFiles(source.hub, about, remote) };
+  return { about, ...await (about.value.startsWith('s3://') ? s3Files(about.value, about, remote) : localFiles(about.value, about, roots)) };
+}
+
+const headRows = 64;
+const headBytes = 16 * 1024 * 1024;
+/** Reasons of lines that are no JSON at all: where lines must be good, and when all of the first are bad, they end the reading. */
+const malformedReasons: readonly string[] = ['malformed_line', 'not_utf8', 'line_too_long'];
+
+/**
+ * Begins to read a set: looks at its first 64 rows (fewer where they are large), and hands them out again with all others.
+ * Throws what `findDataset` throws, and DATASET.MALFORMED_LINE when the first rows are no JSON.
+ */
+export async function readDataset(found: FoundDataset, malformed: DatasetSource['malformed'], reading: RowReading): Promise<DatasetReading> {
+  const { about } = found;
+  const read: { readonly name: string; readonly bytes: number; readonly sha256: string }[] = [];
+  const containers: FileFormat[] = [];
+  let ended = false;
+  const stream = readFiles();
+
+  async function* readFiles(): AsyncGenerator<SetRow> {
+    for (const file of found.files) {
+      const name = found.files.length > 1 ? file.name : null;
+      const path = await file.locate();
+      try {
+        const kind = await kindOfFile(path);
+        containers.push(kind.format);
+        for await (const row of readFileRows(path, kind, reading)) {
+          if (malformed === 'fail' && 'reason' in row && malformedReasons.includes(row.reason)) throw malformedLine(about, row.detail, name);
+          yield { ...row, file: name };
+        }
+        read.push({ name: file.name, bytes: file.bytes, sha256: await hashFile(path) });
+      } catch (error) {
+        throw fileProblem(error, about, name);
       }
-      return { format, columns, path: real };
-    });
+    }
+    ended = true;
   }
-  const columns = new Set<string>();
-  let seen = 0;
-  for await (const { value } of readValues(opened)) {
-    if (isRecord(value)) for (const key of Object.keys(value)) columns.add(key);
-    seen += 1;
-    if (seen === headLines) break;
+
+  const first: SetRow[] = [];
+  let size = 0;
+  while (first.length < headRows && size < headBytes) {
+    const next = await stream.next();
+    if (next.done === true) break;
+    first.push(next.value);
+    size += next.value.bytes;
   }
-  if (seen === 0) throw empty(opened);
-  if (columns.size === 0) throw problem(opened, 'DATASET.UNREADABLE', 'none of its first rows is a JSON object with keys', 'Write a JSON object a row, e.g. {"prompt": "…", "response": "…"}');
-  return { format, columns: [...columns], path: real };
+  const head = headOf(first, containers[0] ?? 'jsonl', about);
+  return {
+    head,
+    async* rows() {
+      for (const row of first.splice(0)) yield row;
+      yield* stream;
+    },
+    bytes() {
+      if (!ended) throw new TypeError('the bytes of a data set are known when its last row was read');
+      const [only] = read;
+      return { files: read, sha256: read.length === 1 && only !== undefined ? only.sha256 : createHash('sha256').update(read.map(({ sha256 }) => `${sha256}\n`).join('')).digest('hex') };
+    },
+    async close() { await stream.return(undefined); },
+  };
 }
 
-/**
- * Streams every row of a data set with its number: the line in JSON lines, else the row's place, from 1. Values are as they stand in the file;
- * integers beyond 2^53 in Parquet are bigint, dates and blobs text. Throws what `describeDataset` throws; an empty file gives no row.
- */
-export async function* readDataset(path: string, options: DatasetOptions): AsyncGenerator<NumberedValue> {
-  yield* readValues(await openDataset(path, options));
-}
-
-async function openDataset(given: string, { roots, field = 'path' }: DatasetOptions): Promise<Opened> {
-  const place: AllowedPlace = { roots, field };
-  const { real, stats } = await resolveAllowed(given, place, datasetErrors);
-  const about = { path: real, bytes: stats.size, given, field };
-  if (!stats.isFile()) throw problem(about, 'DATASET.UNREADABLE', 'it is not a regular file', 'Name one file: JSON lines, a JSON array or Parquet');
-  try {
-    return { ...about, format: formatOf(await readHead(real), about) };
-  } catch (error) {
-    throw asUnreadable(error, given, field, datasetErrors);
+function headOf(first: readonly SetRow[], container: FileFormat, about: About): DatasetHead {
+  const [row] = first;
+  if (row === undefined) throw problem(about, 'DATASET.EMPTY', 'it has no rows', 'Name a file with at least one row');
+  const refused = first.find((candidate) => 'reason' in candidate);
+  if (refused !== undefined && 'reason' in refused && first.every((candidate) => 'reason' in candidate && malformedReasons.includes(candidate.reason))) throw malformedLine(about, refused.detail, refused.file);
+  const rows = first.flatMap((candidate) => ('value' in candidate && isRecord(candidate.value) ? [candidate.value] : []));
+  const columns = [...new Set(rows.flatMap((candidate) => Object.keys(candidate)))];
+  if (columns.length === 0) {
+    const why = refused !== undefined && 'reason' in refused ? `: ${refused.detail}` : '';
+    throw problem(about, 'DATASET.UNREADABLE', `none of its first rows is a JSON object with keys that can be read${why}`, 'Write a JSON object a row, e.g. {"prompt": "…", "response": "…"}');
   }
+  return { container, columns, rows };
 }
 
-async function readHead(path: string): Promise<Buffer> {
-  const handle = await open(path, 'r');
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(4096), 0, 4096, 0);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await handle.close();
-  }
-}
-
-function formatOf(head: Buffer, about: About): DatasetFormat {
-  const starts = (...bytes: number[]): boolean => bytes.every((byte, at) => head[at] === byte);
-  if (starts(0x50, 0x41, 0x52, 0x31)) return 'parquet';
-  const packed = starts(0x1f, 0x8b) || starts(0x28, 0xb5, 0x2f, 0xfd) || starts(0x50, 0x4b, 0x03, 0x04) || starts(0x42, 0x5a, 0x68);
-  if (packed) throw problem(about, 'DATASET.UNREADABLE', 'it is compressed', 'Unpack it first');
-  if (starts(0xff, 0xfe) || starts(0xfe, 0xff)) throw problem(about, 'DATASET.UNREADABLE', 'its text is UTF-16', 'Save it as UTF-8');
-  return head.toString('latin1').replace(/^\u00ef\u00bb\u00bf/, '').trimStart().startsWith('[') ? 'json' : 'jsonl';
-}
-
-async function* readValues(opened: Opened): AsyncGenerator<NumberedValue> {
-  if (opened.format === 'parquet') yield* readParquetRows(opened);
-  else if (opened.format === 'json') yield* await readArray(opened);
-  else yield* readLines(opened);
-}
-
-async function* readLines(opened: Opened): AsyncGenerator<NumberedValue> {
-  const chunks: AsyncIterable<Buffer> = createReadStream(opened.path, { highWaterMark: 1 << 18 });
-  try {
-    yield* parseJsonLines(chunks);
-  } catch (error) {
-    if (error instanceof LineError) throw problem(opened, 'DATASET.MALFORMED_LINE', error.message, 'Correct or remove that line; each line holds one JSON object, in UTF-8', error);
-    throw asUnreadable(error, opened.given, opened.field, datasetErrors);
-  }
-}
-
-async function readArray(opened: Opened): Promise<NumberedValue[]> {
-  if (opened.bytes > maxArrayBytes) {
-    throw problem(opened, 'DATASET.UNREADABLE', `it is a JSON array of ${String(opened.bytes)} bytes, over ${String(maxArrayBytes)}`, 'Write it as JSON lines, an object a line: that is read at any size');
-  }
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(opened.path)));
-    if (!Array.isArray(value)) throw new SyntaxError('no array');
-    return value.map((row: unknown, at) => ({ line: at + 1, value: row }));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw problem(opened, 'DATASET.UNREADABLE', `it begins like a JSON array, but ${jsonReason(error)}`, 'Correct the file, or write JSON lines: an object a line', error);
-    if (error instanceof TypeError && errnoOf(error) === null) throw problem(opened, 'DATASET.UNREADABLE', 'it is not UTF-8', 'Save it as UTF-8', error);
-    throw asUnreadable(error, opened.given, opened.field, datasetErrors);
-  }
-}
-
-async function* readParquetRows(opened: Opened): AsyncGenerator<NumberedValue> {
-  const engine = await openEngine({ temporaryRoot: tmpdir(), memoryMb: 512 });
-  try {
-    let line = 0;
-    const sql = `SELECT * FROM ${readParquet('files')}`;
-    for await (const value of streamRows(engine, sql, fileBindings('files', [opened.path]), (error) => parquetError(opened, error))) yield { line: line += 1, value };
-  } finally {
-    await engine.close();
-  }
-}
-
-async function withParquet<T>(opened: Opened, action: (engine: Engine, translate: (error: unknown) => unknown) => Promise<T>): Promise<T> {
-  const engine = await openEngine({ temporaryRoot: tmpdir(), memoryMb: 512 });
-  try {
-    return await action(engine, (error) => parquetError(opened, error));
-  } finally {
-    await engine.close();
-  }
-}
-
-const parquetError = (about: About, error: unknown): unknown =>
-  error instanceof SgpoError ? error : problem(about, 'DATASET.UNREADABLE', 'it is not a whole, readable Parquet file', 'Write or download it again; encrypted files cannot be read', error);
-
-const empty = (opened: Opened): SgpoError => problem(opened, 'DATASET.EMPTY', 'it has no rows', 'Name a file with at least one row');
-
-const problem = (about: About, code: SgpoError['code'], message: string, fix: string, cause?: unknown): SgpoError =>
-  fieldError(code, about.field, about.given, message, fix, cause);
-
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const malformedLine = (about: About, detail: string, file: string | null): Error =>
+  problem(about, 'DATASET.MALFORMED_LINE', file === null ? detail : `${file}: ${detail}`, 'Correct or remove that line; each line holds one JSON object, in UTF-8');

@@ -1,4 +1,4 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { describeModelFolder } from './model-folder.ts';
@@ -47,6 +47,14 @@ describe('a usable folder', () => {
     for (const changes of [{ 'tokenizer_config.json': '{}', 'chat_template.jinja': '{{ x }}' }, { 'tokenizer_config.json': null, 'chat_template.jinja': '{{ x }}' }, { 'tokenizer.json': null, 'tokenizer_config.json': '{"chat_template":[{"name":"default","template":"x"}]}' }]) {
       await (await folder(changes)).check();
     }
+  });
+  it('may lack a template where none is needed, and nothing else', async () => {
+    const { root } = await folder({ 'tokenizer_config.json': '{}' });
+    const check = () => describeModelFolder(root, { roots: [root], field: 'model.path', requireChatTemplate: false });
+    expect(await check()).toMatchObject({ architecture: 'LlamaForCausalLM' });
+    await rm(join(root, 'tokenizer.json'));
+    await rm(join(root, 'tokenizer_config.json'));
+    expect((await errorOf(check())).code).toBe('MODEL.INVALID_FOLDER');
   });
   it('counts no parameters of quantised weights, and takes the model type for want of an architecture', async () => {
     const { check } = await folder({ 'model.safetensors': safetensors({ q: { dtype: 'U8', shape: [4], data_offsets: [0, 4] } }, 4), 'config.json': '{"model_type":"llama"}' });

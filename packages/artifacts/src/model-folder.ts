@@ -27,11 +27,11 @@ const maxJsonBytes = 256 * 1024 * 1024;
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * Checks a folder in Hugging Face format: config, weights as safetensors (one file, or shards with an index), tokenizer, chat template.
- * Links are followed, as long as they end within `roots`. Throws MODEL.NOT_FOUND, NOT_ALLOWED, INVALID_FOLDER or NO_CHAT_TEMPLATE,
- * with a problem that names field, value and fix.
+ * Checks a folder in Hugging Face format: config, weights as safetensors (one file, or shards with an index), tokenizer, and a chat template unless
+ * `requireChatTemplate` is false (left out: true), as for a base model that is given one when it is trained on conversations. Links are followed, as
+ * long as they end within `roots`. Throws MODEL.NOT_FOUND, NOT_ALLOWED, INVALID_FOLDER or NO_CHAT_TEMPLATE, with a problem that names field, value and fix.
  */
-export async function describeModelFolder(path: string, place: AllowedPlace): Promise<ModelFolder> {
+export async function describeModelFolder(path: string, { requireChatTemplate = true, ...place }: AllowedPlace & { readonly requireChatTemplate?: boolean }): Promise<ModelFolder> {
   const { real, stats } = await resolveAllowed(path, place, modelErrors);
   const invalid = (message: string, fix: string, cause?: unknown): Error => fieldError('MODEL.INVALID_FOLDER', place.field, path, message, fix, cause);
   if (!stats.isDirectory()) throw invalid('it is not a folder', 'Name the folder that holds config.json');
@@ -97,7 +97,7 @@ export async function describeModelFolder(path: string, place: AllowedPlace): Pr
       if (names.includes('tokenizer.json')) await readJson('tokenizer.json');
       const config = names.includes('tokenizer_config.json') ? await readJson('tokenizer_config.json') : null;
       if (config === null && !names.includes('tokenizer.json')) throw invalid('it has no tokenizer.json and no tokenizer_config.json', 'Save the tokenizer into the same folder with save_pretrained');
-      if (hasTemplate(config?.['chat_template']) || (names.includes('chat_template.jinja') && (await readText('chat_template.jinja')).trim() !== '')) return;
+      if (!requireChatTemplate || hasTemplate(config?.['chat_template']) || (names.includes('chat_template.jinja') && (await readText('chat_template.jinja')).trim() !== '')) return;
       throw fieldError('MODEL.NO_CHAT_TEMPLATE', place.field, path, 'its tokenizer has no chat template',
         'Take the instruction-tuned model, or put a template into chat_template.jinja or tokenizer_config.json (key chat_template)');
     }

@@ -37,6 +37,15 @@ describe('write', () => {
     expect(await tables.count(written.digest)).toBe(5000);
   });
 
+  it('gives the digest of its rows also when they go through several pieces', async () => {
+    const { tables } = newTables();
+    const rows = rowsOf(0, 20_000);
+    const shards = await Promise.all([[0, 3000], [3000, 3001], [3001, 20_000]].map(async ([from, to]) => (await tables.write(schema, rows.slice(from, to))).digest));
+    const { digest } = await tables.write(schema, rows);
+    expect((await tables.concatenate(schema, shards)).digest).toBe(digest);
+    expect(await collect(tables.scan(digest))).toEqual(rows);
+  });
+
   it('gives equal rows equal digests, however they come, in whatever process and folder', async () => {
     const { tables } = newTables();
     const rows = rowsOf(0, 4500);

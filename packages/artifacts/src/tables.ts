@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { DuckDBDataChunk, type DuckDBConnection, type DuckDBValue } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
 import type { Digest } from '@sgpo/core';
 import { fileBindings, mergeBindings, openEngine, quoteName, quoteText, readParquet, streamRows, type Engine } from './duckdb.ts';
 import { checkNames, openCursor, pick, posOf, type JoinPart, type TableSource } from './join-cursor.ts';
 import { columnsOf, orderFiles, rangeBindings, whereOf, type PosRange } from './pos-order.ts';
 import { compileSchema, type Cell, type CompiledSchema, type Row, type TableSchema } from './schema.ts';
 import type { ArtifactStore, Published } from './store.ts';
+import { copyOptions, openSpool, vectorRows, type Spool } from './table-spool.ts';
 import { locateError, noColumn, readError, tableFile, writeError } from './table-errors.ts';
 
 /** A published table; `rows` is how many it holds. */
@@ -30,12 +31,8 @@ export interface Tables {
   close(): Promise<void>;
 }
 
-// A vector of DuckDB is 2048 rows, the least a row group can have: a shard of a few hundred rows then reads little more than itself.
-const vectorRows = 2048;
-const copyOptions = `FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE ${String(vectorRows)}, PRESERVE_ORDER true`;
-
-/** Tables of `store`. `temporaryRoot` holds what does not fit into `memoryMb` (default 1024) while a call runs. */
-export function createTables({ store, temporaryRoot, memoryMb = 1024 }: { readonly store: ArtifactStore; readonly temporaryRoot: string; readonly memoryMb?: number }): Tables {
+/** Tables of `store`. `temporaryRoot` holds what does not fit into `memoryMb` (default 256) while a call runs. */
+export function createTables({ store, temporaryRoot, memoryMb = 256 }: { readonly store: ArtifactStore; readonly temporaryRoot: string; readonly memoryMb?: number }): Tables {
   let opened: Promise<Engine> | null = null;
   let closed = false;
   async function engine(): Promise<Engine> {
@@ -48,42 +45,55 @@ export function createTables({ store, temporaryRoot, memoryMb = 1024 }: { readon
   }
   let tableCount = 0;
 
-  /** Fills a table of the database with `fill`, then publishes it. */
-  async function publishTable(schema: CompiledSchema, fill: (connection: DuckDBConnection, table: string) => Promise<number>): Promise<PublishedTable> {
+  async function withConnection<T>(action: (connection: DuckDBConnection, table: string) => Promise<T>): Promise<T> {
     const connection = await (await engine()).connect();
-    const table = `rows_${String(tableCount += 1)}`;
     try {
-      await connection.run(`CREATE TABLE ${table} (${schema.definitions})`);
-      const rows = await fill(connection, table);
-      const published = await store.publish(async (dir) => {
-        await connection.run(`COPY ${table} TO ${quoteText(join(dir, tableFile))} (${copyOptions})`).catch((error: unknown) => { throw writeError(error); });
-      });
-      return { ...published, rows };
+      return await action(connection, `rows_${String(tableCount += 1)}`);
     } finally {
-      await connection.run(`DROP TABLE IF EXISTS ${table}`);
       connection.closeSync();
     }
   }
 
   async function write(schema: TableSchema, rows: AsyncIterable<Row> | Iterable<Row>): Promise<PublishedTable> {
     const compiled = compileSchema(schema);
-    return publishTable(compiled, (connection, table) => appendRows(connection, table, compiled, rows));
+    return withConnection(async (connection, table) => {
+      const spool = await openSpool(connection, table, compiled, temporaryRoot);
+      try {
+        const count = await appendRows(spool, compiled, rows);
+        return { ...await store.publish((dir) => spool.copyTo(join(dir, tableFile))), rows: count };
+      } finally {
+        await spool.close();
+      }
+    });
   }
 
   async function concatenate(schema: TableSchema, sources: readonly Digest[]): Promise<PublishedTable> {
     if (!Object.hasOwn(schema, 'pos')) throw new TypeError('tables are put together by the column "pos", which the schema has not');
     const compiled = compileSchema(schema);
-    return publishTable(compiled, async (connection, table) => {
-      const paths = await locate(sources);
-      if (paths.length === 0) return 0;
-      const { files, order } = await orderFiles(await engine(), paths, {}, (error) => readError(error, sources));
-      if (files.length === 0) return 0;
-      const { values, types } = fileBindings('files', files);
-      // Through a table, as `write` goes: the Parquet writer then sees the same vectors and gives the same bytes.
-      const sql = `INSERT INTO ${table} SELECT ${compiled.selection} FROM ${readParquet('files')}${order}`;
-      const result = await connection.run(sql, values, types).catch((error: unknown) => { throw readError(error, sources); });
-      return result.rowsChanged;
+    return withConnection(async (connection, table) => {
+      await connection.run(`CREATE TABLE ${table} (${compiled.definitions})`);
+      try {
+        const rows = await insertSources(connection, table, compiled, sources);
+        const published = await store.publish(async (dir) => {
+          await connection.run(`COPY ${table} TO ${quoteText(join(dir, tableFile))} (${copyOptions})`).catch((error: unknown) => { throw writeError(error); });
+        });
+        return { ...published, rows };
+      } finally {
+        await connection.run(`DROP TABLE IF EXISTS ${table}`);
+      }
     });
+  }
+
+  async function insertSources(connection: DuckDBConnection, table: string, schema: CompiledSchema, sources: readonly Digest[]): Promise<number> {
+    const paths = await locate(sources);
+    if (paths.length === 0) return 0;
+    const { files, order } = await orderFiles(await engine(), paths, {}, (error) => readError(error, sources));
+    if (files.length === 0) return 0;
+    const { values, types } = fileBindings('files', files);
+    // Through a table: the Parquet writer then sees the same full vectors as those of `write`, and gives the same bytes.
+    const sql = `INSERT INTO ${table} SELECT ${schema.selection} FROM ${readParquet('files')}${order}`;
+    const result = await connection.run(sql, values, types).catch((error: unknown) => { throw readError(error, sources); });
+    return result.rowsChanged;
   }
 
   async function* scan(source: TableSource, options: PosRange & { readonly columns?: readonly string[] } = {}): AsyncGenerator<Row> {
@@ -145,42 +155,19 @@ export function createTables({ store, temporaryRoot, memoryMb = 1024 }: { readon
   return { write, scan, join: joinParts, concatenate, count, close };
 }
 
-/** Appends in fixed chunks, whatever the pieces the rows come in. Returns how many there were. */
-async function appendRows(connection: DuckDBConnection, table: string, schema: CompiledSchema, rows: AsyncIterable<Row> | Iterable<Row>): Promise<number> {
-  const appender = await connection.createAppender(table);
+/** Appends in full vectors, whatever the pieces the rows come in. Returns how many there were. */
+async function appendRows(spool: Spool, schema: CompiledSchema, rows: AsyncIterable<Row> | Iterable<Row>): Promise<number> {
   let count = 0;
-  // One chunk for all: the garbage collector does not see the memory behind a chunk, and lets it pile up.
-  const chunk = DuckDBDataChunk.create(schema.types);
   let pending: DuckDBValue[][] = [];
-  const flush = (): void => {
-    chunk.reset();
-    chunk.setRows(pending);
+  for await (const row of rows) {
+    pending.push(schema.convertRow(row, count));
+    count += 1;
+    if (pending.length < vectorRows) continue;
+    await spool.append(pending);
     pending = [];
-    // Left alone, the appender holds 200k rows before the database may spill them.
-    translated(() => { appender.appendDataChunk(chunk); appender.flushSync(); });
-  };
-  try {
-    for await (const row of rows) {
-      pending.push(schema.convertRow(row, count));
-      count += 1;
-      if (pending.length === vectorRows) flush();
-    }
-    if (pending.length > 0) flush();
-  } catch (error) {
-    appender.clear();
-    throw error;
-  } finally {
-    translated(() => { appender.closeSync(); });
   }
+  if (pending.length > 0) await spool.append(pending);
   return count;
-}
-
-function translated(action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    throw writeError(error);
-  }
 }
 
 const digestsOf = (source: TableSource): readonly Digest[] => typeof source === 'string' ? [source] : source;

@@ -1,7 +1,10 @@
 /** Reads the body of a chat completion. Bodies come from any server that says it speaks the protocol, so nothing about them is taken for granted. */
 
-/** Why a row gets no answer: the model declined, it said nothing, or the server would not take this one request. */
-export type DropReason = 'teacher_refused' | 'teacher_empty' | 'teacher_rejected';
+/**
+ * Why a row gets no answer: the model declined, it said nothing, the server would not take this one request, or none of the batches it was asked
+ * in brought its answer.
+ */
+export type DropReason = 'teacher_refused' | 'teacher_empty' | 'teacher_rejected' | 'teacher_failed';
 
 export interface Completion {
   /** Without trailing white space; all else as the teacher wrote it. */
@@ -42,12 +45,15 @@ export function dropReasonOf({ text, finishReason }: Pick<Completion, 'text' | '
   return text === '' ? 'teacher_empty' : null;
 }
 
+/** No answer takes more: a server that says so has not counted. */
+const believableTokens = 1_000_000_000;
+
 function readTokens(usage: unknown): Completion['tokens'] {
   if (!isObject(usage)) return null;
   const prompt = usage['prompt_tokens'];
   const completion = usage['completion_tokens'];
-  return isCount(prompt) && isCount(completion) ? { prompt, completion } : null;
+  return isCount(prompt) && isCount(completion) && prompt + completion <= believableTokens ? { prompt, completion } : null;
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;

@@ -1,19 +1,20 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { SgpoError, type TeacherOptions } from '@sgpo/core';
+import { SgpoError, type EndpointTeacher } from '@sgpo/core';
 import { completion, echo, memoryLedger, never, optionsFor, recordSleep, sendJson, startServer, user, type Script, type ScriptedServer } from './testing/fixtures.ts';
+import { createLimits } from './limits.ts';
 import { createTeacher, type Teacher, type TeacherDependencies } from './teacher.ts';
 import type { TeacherWait } from './waiting.ts';
 
 const key = 'sk-very-secret-123';
 
 interface Setup { readonly teacher: Teacher; readonly pauses: number[]; readonly waits: TeacherWait[] }
-function setup(url: string, options: Partial<TeacherOptions> = {}, rest: Partial<TeacherDependencies> = {}): Setup {
+function setup(url: string, options: Partial<EndpointTeacher> = {}, rest: Partial<TeacherDependencies> = {}): Setup {
   const { sleep, pauses } = recordSleep();
   const waits: TeacherWait[] = [];
   const teacher = createTeacher({
-    options: optionsFor(url, { apiKey: 'env:TEACHER_KEY', ...options }), ledger: memoryLedger(), environment: { TEACHER_KEY: key }, allowedHosts: ['127.0.0.1'],
+    options: optionsFor(url, { apiKey: 'env:TEACHER_KEY', ...options }), ledger: memoryLedger(), limits: createLimits(), environment: { TEACHER_KEY: key }, allowedHosts: ['127.0.0.1'],
     onWait: (wait) => { waits.push(wait); }, sleep, random: () => 0, ...rest,
   });
   return { teacher, pauses, waits };
@@ -25,7 +26,7 @@ const faults = (...scripts: Script[]): Script => (nth, received, response) => (s
 const status = (code: number, body: unknown = { error: { message: `code ${String(code)}` } }, headers: Record<string, string> = {}): Script => (_nth, _received, response) => { sendJson(response, code, body, headers); };
 const html: Script = (_nth, _received, response) => { response.writeHead(200, { 'content-type': 'text/html' }).end('<html><style>b{}</style><body><h1>Sign in</h1></body></html>'); };
 
-async function failureOf(script: Script, options: Partial<TeacherOptions> = {}): Promise<{ readonly error: SgpoError; readonly server: ScriptedServer; readonly pauses: number[] }> {
+async function failureOf(script: Script, options: Partial<EndpointTeacher> = {}): Promise<{ readonly error: SgpoError; readonly server: ScriptedServer; readonly pauses: number[] }> {
   await using server = await startServer(script);
   const { teacher, pauses } = setup(server.url, options);
   const error: unknown = await ask(teacher).then(() => null, (thrown: unknown) => thrown);
@@ -60,7 +61,7 @@ describe('pauses the teacher asks for', () => {
 
   it('ends a real pause when the signal aborts', async () => {
     await using server = await startServer(status(429, {}, { 'retry-after': '60' }));
-    const teacher = createTeacher({ options: optionsFor(server.url), ledger: memoryLedger(), environment: {}, allowedHosts: ['127.0.0.1'] });
+    const teacher = createTeacher({ options: optionsFor(server.url), ledger: memoryLedger(), limits: createLimits(), environment: {}, allowedHosts: ['127.0.0.1'] });
     const stop = new AbortController();
     setTimeout(() => { stop.abort(new Error('paused')); }, 50);
     await expect(teacher.ask({ messages: user('q'), sample: 0 }, stop.signal)).rejects.toThrow('paused');
@@ -165,7 +166,7 @@ describe('requests that are rejected', () => {
     const { teacher } = setup(server.url, { concurrency: 1 }, { ledger });
     const reasons: (string | null)[] = [];
     const contents = ['long 1', 'long 2', 'long 3', 'long 4', 'short', 'long 5', 'long 6'];
-    const usage = await teacher.askAll(contents.map((content) => ({ id: content, messages: user(content), sample: 0 })), never, (_id, { dropReason }) => { reasons.push(dropReason); });
+    const usage = await teacher.askAll(() => contents.map((content) => ({ id: content, messages: user(content), sample: 0 })), never, (_id, { dropReason }) => { reasons.push(dropReason); });
     expect(reasons).toEqual(['teacher_rejected', 'teacher_rejected', 'teacher_rejected', 'teacher_rejected', null, 'teacher_rejected', 'teacher_rejected']);
     expect(usage).toMatchObject({ calls: 1, reused: 0 });
     expect(ledger.answers.size).toBe(1);
@@ -175,7 +176,7 @@ describe('requests that are rejected', () => {
     await using server = await startServer(tooLong);
     const { teacher } = setup(server.url, { concurrency: 1 });
     const requests = Array.from({ length: 9 }, (_, index) => ({ id: String(index), messages: user(`long ${String(index)}`), sample: 0 }));
-    await expect(teacher.askAll(requests, never, () => undefined)).rejects.toMatchObject({ code: 'TEACHER.REFUSED', message: expect.stringContaining('context too long') as string });
+    await expect(teacher.askAll(() => requests, never, () => undefined)).rejects.toMatchObject({ code: 'TEACHER.REFUSED', message: expect.stringContaining('context too long') as string });
     expect(server.received).toHaveLength(5);
   });
 

@@ -1,6 +1,13 @@
+export type { TeacherAnswer, TeacherRequest } from './answers.ts';
+export type { BatchStore } from './batch-store.ts';
+export type { BatchNote } from './batch-work.ts';
+export { unlimited, type BudgetGate, type Reservation } from './budget.ts';
 export type { DropReason } from './completion.ts';
 export { ledgerKey, type Ledger, type LedgerAnswer } from './ledger.ts';
-export { createTeacher, type Teacher, type TeacherAnswer, type TeacherDependencies, type TeacherRequest } from './teacher.ts';
+export { createLimits, type TeacherLimits } from './limits.ts';
+export { createTeacher, type Teacher, type TeacherDependencies } from './teacher.ts';
+export { startBatchServer, type BatchServer, type BatchServerOptions } from './testing/batch-server.ts';
+export { addTokens, noTokens, sumOf, worstOf, type Tokens } from './tokens.ts';
 export { checkTeacherUrl } from './url-guard.ts';
 export type { TeacherUsage } from './usage.ts';
 export type { TeacherWait } from './waiting.ts';

@@ -11,7 +11,7 @@ export interface Ledger {
   record(key: string, model: string, answer: LedgerAnswer): Promise<void>;
 }
 
-/** The options an answer depends on. The address is none of them: the same model behind another port gives no other answer. */
+/** The options an answer depends on. Neither the address nor the mode is one: the same model behind another port, or asked in a batch, gives no other answer. */
 export type AnswerOptions = Pick<TeacherOptions, 'model' | 'temperature' | 'topP' | 'maxTokens' | 'seed'>;
 
 /** sha256 (lower-case hex) of the canonical JSON of all that an answer depends on: members in the order of their names, no white space. */

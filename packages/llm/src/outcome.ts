@@ -1,7 +1,7 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
 import { SgpoError } from '@sgpo/core';
 import { MalformedAnswer } from './completion.ts';
-import { parseRetryAfter } from './waiting.ts';
+import { wantedPauseMs } from './waiting.ts';
 
 /** What a failed try means. `detail` is one cleaned line that may be shown; it holds no secret. */
 export type Failed =
@@ -37,7 +37,7 @@ function classifyStatus(error: APIError, status: number, nowMs: number, secret: 
   const detail = said === '' ? `HTTP ${String(status)}` : `HTTP ${String(status)}: ${said}`;
   // A spent quota also comes as 429, and no waiting refills it.
   if (status === 429 && error.code === 'insufficient_quota') return { kind: 'refused', detail, status };
-  if (status === 429 || status === 503) return { kind: 'throttled', detail, retryAfterMs: parseRetryAfter(error.headers?.get('retry-after') ?? null, nowMs) };
+  if (status === 429 || status === 503) return { kind: 'throttled', detail, retryAfterMs: wantedPauseMs(error.headers, nowMs) };
   if (status === 400 || status === 413 || status === 422) return { kind: 'rejected', detail, unsupportedParameter: error.code === 'unsupported_parameter' ? error.param ?? null : null };
   if (status === 408 || status === 409 || status === 425 || (status >= 500 && status !== 501 && status !== 505)) return { kind: 'transient', detail };
   return { kind: 'refused', detail, status };
@@ -66,7 +66,7 @@ function bodyText(error: APIError): string {
 }
 
 /** One line of at most 200 characters without markup, control characters and the key: fit for a message. */
-function clean(text: string, secret: string | null): string {
+export function clean(text: string, secret: string | null): string {
   const safe = secret === null ? text : text.replaceAll(secret, '***');
   const line = safe.replace(/<(style|script)\b[\s\S]*?<\/\1>/gi, ' ').replace(/<[^>]*>/g, ' ').replace(/[\p{C}\s]+/gu, ' ').trim();
   const characters = Array.from(line);

@@ -1,10 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { completion, echo, memoryLedger, never, optionsFor, sendJson, startServer, user } from './testing/fixtures.ts';
-import { createTeacher, type Teacher, type TeacherAnswer, type TeacherDependencies, type TeacherRequest } from './teacher.ts';
+import type { TeacherAnswer, TeacherRequest } from './answers.ts';
+import { createLimits } from './limits.ts';
+import { createTeacher, type Teacher, type TeacherDependencies } from './teacher.ts';
 
 const local = { environment: {}, allowedHosts: ['127.0.0.1'] };
-const teacherAt = (url: string, rest: Partial<TeacherDependencies> = {}): Teacher => createTeacher({ options: optionsFor(url), ledger: memoryLedger(), ...local, ...rest });
+const teacherAt = (url: string, rest: Partial<TeacherDependencies> = {}): Teacher => createTeacher({ options: optionsFor(url), ledger: memoryLedger(), limits: createLimits(), ...local, ...rest });
 const rows = (count: number): TeacherRequest[] => Array.from({ length: count }, (_, index) => ({ id: `row${String(index)}`, messages: user(`question ${String(index)}`), sample: 0 }));
 
 describe('ask', () => {
@@ -45,7 +47,7 @@ describe('ask', () => {
     await using server = await startServer(echo);
     const teacher = teacherAt(server.url, { options: optionsFor(server.url, { price: { promptPerMillion: 10, completionPerMillion: 30 } }) });
     for (const content of ['a', 'b', 'a']) await teacher.ask({ messages: user(content), sample: 0 }, never);
-    expect(teacher.usage()).toEqual({ calls: 2, reused: 1, promptTokens: 20, completionTokens: 10, cost: expect.closeTo((20 * 10 + 10 * 30) / 1e6, 12) as number });
+    expect(teacher.usage()).toEqual({ calls: 2, reused: 1, batches: 0, promptTokens: 20, completionTokens: 10, cost: expect.closeTo((20 * 10 + 10 * 30) / 1e6, 12) as number });
   });
 
   it('knows no cost when the server counts no tokens', async () => {
@@ -96,7 +98,7 @@ describe('askAll', () => {
       }
     }
     const answers = new Map<string, TeacherAnswer>();
-    const usage = await teacher.askAll(source(), never, async (id, answer) => {
+    const usage = await teacher.askAll(source, never, async (id, answer) => {
       expect(answers.has(id)).toBe(false);
       answers.set(id, answer);
       await delay(1);
@@ -105,7 +107,7 @@ describe('askAll', () => {
     expect(answers.size).toBe(25);
     expect(answers.get('row7')?.text).toBe('echo question 7');
     expect(server.busiest()).toBe(3);
-    expect(usage).toEqual({ calls: 25, reused: 0, promptTokens: 250, completionTokens: 125, cost: null });
+    expect(usage).toEqual({ calls: 25, reused: 0, batches: 0, promptTokens: 250, completionTokens: 125, cost: null });
   });
 
   it('does not pay again after an abort', async () => {
@@ -113,31 +115,31 @@ describe('askAll', () => {
     const ledger = memoryLedger();
     const stop = new AbortController();
     let seen = 0;
-    await expect(teacherAt(server.url, { ledger }).askAll(rows(30), stop.signal, () => { seen += 1; if (seen === 10) stop.abort(new Error('paused')); })).rejects.toThrow('paused');
+    await expect(teacherAt(server.url, { ledger }).askAll(() => rows(30), stop.signal, () => { seen += 1; if (seen === 10) stop.abort(new Error('paused')); })).rejects.toThrow('paused');
     expect(seen).toBe(10);
     const recorded = ledger.answers.size;
     expect(recorded).toBeGreaterThanOrEqual(10);
     expect(recorded).toBeLessThanOrEqual(14);
-    const usage = await teacherAt(server.url, { ledger }).askAll(rows(30), never, () => undefined);
+    const usage = await teacherAt(server.url, { ledger }).askAll(() => rows(30), never, () => undefined);
     expect(usage).toMatchObject({ calls: 30 - recorded, reused: recorded });
     // Only what was on its way when the signal fired may have been asked twice.
     expect(server.received.length).toBeLessThanOrEqual(30 + 14 - recorded);
-    expect(await teacherAt('http://127.0.0.1:9/v1', { ledger }).askAll(rows(30), never, () => undefined)).toMatchObject({ calls: 0, reused: 30 });
+    expect(await teacherAt('http://127.0.0.1:9/v1', { ledger }).askAll(() => rows(30), never, () => undefined)).toMatchObject({ calls: 0, reused: 30 });
   });
 
   it('ends soon after an abort although the teacher is silent', async () => {
     await using server = await startServer(() => undefined);
     const stop = new AbortController();
     setTimeout(() => { stop.abort(new Error('canceled')); }, 50);
-    await expect(teacherAt(server.url).askAll(rows(8), stop.signal, () => undefined)).rejects.toThrow('canceled');
+    await expect(teacherAt(server.url).askAll(() => rows(8), stop.signal, () => undefined)).rejects.toThrow('canceled');
     expect(server.received).toHaveLength(4);
   });
 
   it('throws what the receiver or the source throws and starts nothing more', async () => {
     await using server = await startServer(echo);
-    await expect(teacherAt(server.url).askAll(rows(50), never, (id) => { if (id === 'row3') throw new Error('cannot write'); })).rejects.toThrow('cannot write');
+    await expect(teacherAt(server.url).askAll(() => rows(50), never, (id) => { if (id === 'row3') throw new Error('cannot write'); })).rejects.toThrow('cannot write');
     expect(server.received.length).toBeLessThan(12);
     const broken = function* (): Generator<TeacherRequest> { yield* rows(2); throw new Error('cannot read'); };
-    await expect(teacherAt(server.url).askAll(broken(), never, () => undefined)).rejects.toThrow('cannot read');
+    await expect(teacherAt(server.url).askAll(broken, never, () => undefined)).rejects.toThrow('cannot read');
   });
 });

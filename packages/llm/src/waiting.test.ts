@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { backoffMs, parseRetryAfter, throttleMs } from './waiting.ts';
+import { backoffMs, parseRetryAfter, pollMs, throttleMs, wantedPauseMs } from './waiting.ts';
 
 const now = Date.parse('2030-01-01T00:00:00Z');
 
@@ -20,4 +20,22 @@ it('waits as long as asked and a little more, and never turns a wish of 0 into a
   expect(throttleMs(120_000, 1, () => 0.9)).toBe(120_000);
   expect(throttleMs(0, 3, () => 0)).toBe(2000);
   expect(throttleMs(null, 1, () => 0)).toBe(500);
+});
+
+it.each<[Record<string, string>, number | null]>([
+  [{}, null],
+  [{ 'retry-after': '3', 'x-ratelimit-reset-tokens': '9s' }, 3000],
+  [{ 'retry-after-ms': '250', 'retry-after': '1' }, 250],
+  [{ 'x-ratelimit-reset-requests': '20ms' }, 20],
+  [{ 'x-ratelimit-reset-requests': '1.5s', 'x-ratelimit-reset-tokens': '1m0s' }, 60_000],
+  [{ 'x-ratelimit-reset-requests': '1m1s', 'x-ratelimit-remaining-requests': '7', 'x-ratelimit-reset-tokens': '5s', 'x-ratelimit-remaining-tokens': '0' }, 5000],
+  [{ 'x-ratelimit-reset-requests': '1h2m3s' }, 120_000],
+  [{ 'x-ratelimit-reset-requests': 'soon', 'x-ratelimit-reset-tokens': '5 s' }, null],
+  [{ 'retry-after-ms': '-1', 'retry-after': 'never' }, null],
+])('reads the pause that %j ask for', (headers, ms) => {
+  expect(wantedPauseMs(new Headers(headers), now)).toBe(ms);
+});
+
+it('looks at a batch ever less often, and every minute at least', () => {
+  expect([1, 2, 3, 11, 12, 5000].map(pollMs)).toEqual([1000, 1500, 2250, 57_665, 60_000, 60_000]);
 });

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { TeacherOptions } from '@sgpo/core';
+import type { EndpointTeacher } from '@sgpo/core';
+import type { BatchStore } from '../batch-store.ts';
 import type { Ledger, LedgerAnswer } from '../ledger.ts';
 import type { Sleep } from '../waiting.ts';
 
@@ -65,8 +66,22 @@ export function memoryLedger(): Ledger & { readonly answers: Map<string, LedgerA
   };
 }
 
-export const optionsFor = (baseUrl: string, changes: Partial<TeacherOptions> = {}): TeacherOptions => ({
-  baseUrl, model: 'tiny', apiKey: null, temperature: 0.7, topP: 0.9, maxTokens: 64, seed: null, concurrency: 4, timeoutSeconds: 5, maxAttempts: 3, price: null, ...changes,
+/** Batches in memory, as the database keeps them. */
+export function memoryBatches(): BatchStore & { readonly rows: { id: string; key: string; batchId: string | null; requests: number; state: 'open' | 'collected' | 'failed'; createdAt: Date }[] } {
+  const rows: { id: string; key: string; batchId: string | null; requests: number; state: 'open' | 'collected' | 'failed'; createdAt: Date }[] = [];
+  const row = (id: string) => { const found = rows.find((one) => one.id === id); if (found === undefined) throw new Error(`no batch ${id}`); return found; };
+  return {
+    rows,
+    open: (key) => Promise.resolve(rows.filter((one) => one.key === key && one.state === 'open').map((one) => ({ ...one }))),
+    begin: ({ key, requests }) => { rows.push({ id: `row-${String(rows.length)}`, key, batchId: null, requests, state: 'open', createdAt: new Date() }); return Promise.resolve(`row-${String(rows.length - 1)}`); },
+    submitted: (id, { batchId }) => { row(id).batchId = batchId; return Promise.resolve(); },
+    close: (id, state) => { row(id).state = state; return Promise.resolve(); },
+  };
+}
+
+export const optionsFor = (baseUrl: string, changes: Partial<EndpointTeacher> = {}): EndpointTeacher => ({
+  source: 'endpoint', baseUrl, model: 'tiny', weights: null, apiKey: null, temperature: 0.7, topP: 0.9, maxTokens: 64, seed: null, mode: 'requests', concurrency: 4,
+  timeoutSeconds: 5, maxAttempts: 3, limits: { requestsPerMinute: null, tokensPerMinute: null }, price: null, budget: { tokens: null, cost: null }, ...changes,
 });
 
 /** Notes the pauses instead of making them. */

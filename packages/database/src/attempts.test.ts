@@ -343,10 +343,10 @@ test('inputs become links: of artifacts a task made, and of those that come with
   const step = await stepOf(bed, runId, 'answers');
   await bed.database.steps.expand(step.id, shards);
   const taskId = (await stepOf(bed, runId, 'answers')).tasks[0]!.id;
-  const ready = (inputs: Parameters<TestBed['database']['tasks']['markReady']>[1]['inputs']) => bed.database.tasks.markReady(taskId, { cacheKey: 'e'.repeat(64), spec: {}, inputs });
+  const ready = (inputs: Parameters<TestBed['database']['tasks']['markReady']>[1]['inputs']) => bed.database.tasks.markReady(taskId, { cacheKey: 'e'.repeat(64), spec: {}, inputs, share: false });
   await expect(ready([{ role: 'model', digest: made.output.digest }, { role: 'requests', digest: 'd'.repeat(64) as Digest }])).rejects.toMatchObject({ code: 'ARTIFACT.NOT_FOUND', problems: [{ field: 'inputs.requests' }] });
   expect((await bed.database.tasks.get(taskId))?.state).toBe('pending');
-  expect(await ready([{ role: 'model', digest: made.output.digest }, { role: 'requests', digest: requests.digest, artifact: requests }])).toBe(true);
+  expect(await ready([{ role: 'model', digest: made.output.digest }, { role: 'requests', digest: requests.digest, artifact: requests }])).toBe('ready');
   const output = resultOf();
   const attempt = await runningAttempt(bed, taskId);
   await bed.database.attempts.succeed(attempt, output);

@@ -2,13 +2,17 @@ import { createClient } from './client.ts';
 import type { Database } from './repositories.ts';
 import { createArtifactRepository } from './repositories/artifacts.ts';
 import { createAttemptRepository } from './repositories/attempts.ts';
+import { createDatasetRepository } from './repositories/datasets.ts';
 import { createEventRepository } from './repositories/events.ts';
 import { createLedgerRepository } from './repositories/ledger.ts';
 import { createMetricRepository } from './repositories/metrics.ts';
 import { createOutboxRepository } from './repositories/outbox.ts';
+import { createRateRepository } from './repositories/rates.ts';
 import { createRunRepository } from './repositories/runs.ts';
 import { createStepRepository } from './repositories/steps.ts';
+import { createStudyRepository } from './repositories/studies.ts';
 import { createTaskRepository } from './repositories/tasks.ts';
+import { createTeacherBatchRepository } from './repositories/teacher-batches.ts';
 import { createTokenRepository } from './repositories/tokens.ts';
 import { createWorkerRepository } from './repositories/workers.ts';
 import { withCleanArguments } from './text.ts';
@@ -32,6 +36,10 @@ export function createDatabase({ url, poolSize = defaultPoolSize }: { readonly u
     metrics: withCleanArguments(createMetricRepository(client)),
     // Its answers are kept as they came.
     ledger: createLedgerRepository(client),
+    batches: withCleanArguments(createTeacherBatchRepository(client)),
+    studies: withCleanArguments(createStudyRepository(client)),
+    datasets: withCleanArguments(createDatasetRepository(client)),
+    rates: createRateRepository(client),
     outbox: withCleanArguments(createOutboxRepository(client, url)),
     tokens: withCleanArguments(createTokenRepository(client)),
     async ping() { await client.$queryRaw`SELECT 1`; },

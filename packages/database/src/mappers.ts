@@ -1,16 +1,19 @@
 /** From rows to what the rest of the product works with: one function a table. */
 import {
   attemptTransitions, runTransitions, stepKinds, stepTransitions, taskTransitions,
-  type AttemptId, type Digest, type RunId, type StepId, type TaskId, type TeamId, type WorkerId,
+  type AttemptId, type DatasetId, type Digest, type RunId, type StepId, type StudyId, type TaskId, type TeamId, type WorkerId,
 } from '@sgpo/core';
-import type { Artifact, Attempt, Event, Run, Step, Task, Worker } from './generated/client.ts';
+import type { Artifact, Attempt, Dataset, Event, Run, Step, Study, Task, TeacherBatch, Worker } from './generated/client.ts';
 import { fromJson } from './json.ts';
-import type { ArtifactRecord, AttemptRow, EventRow, RowCounts, RunRow, StepRow, TaskRow, WorkerRow } from './repositories.ts';
+import type { ArtifactRecord, AttemptRow, DatasetRow, EventRow, RowCounts, RunRow, StepRow, StudyRow, TaskRow, TeacherBatchRow, WorkerRow } from './repositories.ts';
 
 const taskRoles = { shard: true, merge: true, whole: true } as const;
 const locations = { local: true, worker: true } as const;
 const units = { rows: true, steps: true } as const;
 const artifactKinds = { table: true, model: true, report: true } as const;
+const pauseReasons = { budget: true } as const;
+const datasetStates = { registering: true, ready: true, failed: true } as const;
+const datasetSpaces = { sft: true, improver: true, policy: true, preferences: true } as const;
 
 /** `text` as a key of `table`: a column that holds anything else was written by something that is not this product. */
 function keyOf<Table extends object>(column: string, table: Table, text: string): keyof Table & string {
@@ -23,7 +26,8 @@ const counts = (row: Pick<Task | Step, 'rowsIn' | 'rowsOut' | 'dropped'>): Parti
 
 export const toRunRow = (row: Run): RunRow => ({
   id: row.id as RunId, teamId: row.teamId as TeamId, name: row.name, preset: row.preset, state: keyOf('run.state', runTransitions, row.state),
-  spec: fromJson(row.spec), failure: fromJson(row.failure), tasksDone: row.tasksDone, tasksTotal: row.tasksTotal, eventSequence: row.eventSequence,
+  spec: fromJson(row.spec), failure: fromJson(row.failure), pauseReason: row.pauseReason === null ? null : keyOf('run.pause_reason', pauseReasons, row.pauseReason),
+  budget: fromJson(row.budget), studyId: row.studyId as StudyId | null, studyEntry: fromJson(row.studyEntry), tasksDone: row.tasksDone, tasksTotal: row.tasksTotal, eventSequence: row.eventSequence,
   createdAt: row.createdAt, updatedAt: row.updatedAt, startedAt: row.startedAt, endedAt: row.endedAt,
 });
 
@@ -59,4 +63,16 @@ export const toArtifactRecord = (row: Artifact): ArtifactRecord => ({
 
 export const toEventRow = (row: Event): EventRow => ({
   sequence: row.sequence, at: row.at, type: row.type, stepKey: row.stepKey, taskId: row.taskId as TaskId | null, data: fromJson(row.data),
+});
+
+export const toTeacherBatchRow = (row: TeacherBatch): TeacherBatchRow => ({
+  id: row.id, key: row.key, batchId: row.batchId, inputFileId: row.inputFileId, requests: row.requests, createdAt: row.createdAt,
+});
+
+export const toStudyRow = (row: Study): StudyRow => ({ id: row.id as StudyId, teamId: row.teamId as TeamId, name: row.name, request: row.request, createdAt: row.createdAt });
+
+export const toDatasetRow = (row: Dataset): DatasetRow => ({
+  id: row.id as DatasetId, teamId: row.teamId as TeamId, name: row.name, state: keyOf('dataset.state', datasetStates, row.state),
+  space: keyOf('dataset.space', datasetSpaces, row.space), source: fromJson(row.source), license: row.license, schema: fromJson(row.schema), counts: fromJson(row.counts),
+  sha256: row.sha256, preview: fromJson(row.preview), failure: fromJson(row.failure), createdAt: row.createdAt, updatedAt: row.updatedAt,
 });

@@ -3,7 +3,7 @@
  * tables of core/states.ts with its event, counters and outbox rows beside it, so that a crash between two methods strands nothing.
  * Methods that change something answer `false` or `null` when the compare-and-set found another state: somebody else was first.
  */
-import type { AttemptId, AttemptState, Digest, Failure, Plan, RunId, RunSpec, RunState, StepId, StepKind, StepState, TaskId, TaskState, TeamId, TokenId, WorkerId } from '@sgpo/core';
+import type { AttemptId, AttemptState, Budget, DatasetId, DatasetSource, Digest, Failure, Plan, RunId, RunSpec, RunState, StepId, StepKind, StepState, StudyId, TaskId, TaskState, TeamId, TokenId, WorkerId } from '@sgpo/core';
 
 export interface Database {
   readonly runs: RunRepository;
@@ -15,6 +15,10 @@ export interface Database {
   readonly events: EventRepository;
   readonly metrics: MetricRepository;
   readonly ledger: LedgerRepository;
+  readonly batches: TeacherBatchRepository;
+  readonly studies: StudyRepository;
+  readonly datasets: DatasetRepository;
+  readonly rates: RateRepository;
   readonly outbox: OutboxRepository;
   readonly tokens: TokenRepository;
   /** Throws when Postgres does not answer. */
@@ -38,9 +42,15 @@ export interface ArtifactInput {
 
 export interface RunRow {
   readonly id: RunId; readonly teamId: TeamId; readonly name: string | null; readonly preset: string; readonly state: RunState; readonly spec: RunSpec;
-  readonly failure: Failure | null; readonly tasksDone: number; readonly tasksTotal: number; readonly eventSequence: number;
+  readonly failure: Failure | null; readonly pauseReason: PauseReason | null; readonly budget: Budget;
+  readonly studyId: StudyId | null; readonly studyEntry: StudyEntry | null; readonly tasksDone: number; readonly tasksTotal: number; readonly eventSequence: number;
   readonly createdAt: Date; readonly updatedAt: Date; readonly startedAt: Date | null; readonly endedAt: Date | null;
 }
+/** Why a run is paused. */
+export type PauseReason = 'budget';
+/** What a run's teacher was paid for. */
+export interface Spent { readonly calls: number; readonly promptTokens: number; readonly completionTokens: number }
+
 export interface StepRow extends Partial<RowCounts> {
   readonly id: StepId; readonly runId: RunId; readonly key: string; readonly kind: StepKind; readonly title: string; readonly position: number; readonly state: StepState;
   readonly space: string | null; readonly inputs: Readonly<Record<string, string>>; readonly parameters: unknown; readonly output: Digest | null;
@@ -83,6 +93,10 @@ export interface RunRepository {
   create(input: {
     readonly teamId: TeamId; readonly spec: RunSpec; readonly plan: Plan; readonly idempotencyKey: string | null; readonly bodyHash: string | null;
   }): Promise<{ readonly run: RunRow; readonly created: boolean }>;
+  /** running → paused: what runs goes on, nothing begins; runs that wait for its tasks are told to advance. Repeating it changes nothing. */
+  pause(id: RunId, reason: PauseReason): Promise<boolean>;
+  /** paused → running, with a new budget (whole) when one is given; emits `advance`, and `local` or `place` for its ready tasks when they are due. */
+  resume(id: RunId, budget: Budget | null): Promise<boolean>;
   /** null when there is none, or it belongs to another team. */
   get(id: RunId, teamId?: TeamId): Promise<RunRow | null>;
   tree(id: RunId, teamId?: TeamId): Promise<RunTree | null>;
@@ -90,15 +104,15 @@ export interface RunRepository {
   list(input: { readonly teamId: TeamId; readonly limit: number; readonly before: RunId | null; readonly state: RunState | null }): Promise<readonly RunRow[]>;
   /** queued → running. */
   start(id: RunId): Promise<boolean>;
-  /** queued | running → canceling: pending and ready tasks (and steps without running tasks) → canceled, running attempts get cancelWanted, `advance` is emitted. */
+  /** queued | running | paused → canceling: pending and ready tasks (and steps without running tasks) → canceled, running attempts get cancelWanted, `advance` is emitted. */
   requestCancel(id: RunId): Promise<boolean>;
   /** canceling → canceled when no attempt is alive. */
   finishCancel(id: RunId): Promise<boolean>;
-  /** running → failed: every other step and task that has not ended → canceled, running attempts get cancelWanted. */
+  /** running | paused → failed: every other step and task that has not ended → canceled, running attempts get cancelWanted. */
   fail(id: RunId, failure: Failure): Promise<boolean>;
   /** running → succeeded when every step has ended well. */
   succeed(id: RunId): Promise<boolean>;
-  /** Runs in queued, running or canceling. */
+  /** Runs in queued, running or canceling; paused ones wait for their owner. */
   active(): Promise<readonly RunId[]>;
 }
 
@@ -113,8 +127,15 @@ export interface StepRepository {
 
 export interface TaskRepository {
   get(id: TaskId): Promise<TaskRow | null>;
-  /** pending → ready with its frozen spec; emits `local {taskId}` or `place {}`. ARTIFACT.NOT_FOUND when an input is neither recorded nor comes with its record. */
-  markReady(id: TaskId, input: { readonly cacheKey: string; readonly spec: unknown; readonly inputs: readonly ArtifactInput[] }): Promise<boolean>;
+  /**
+   * pending → ready with its frozen spec; emits `local {taskId}` or `place {}`. ARTIFACT.NOT_FOUND when an input is neither recorded nor comes with its record.
+   * With `share`, a task whose equal (same cache key) is at work in a running run waits: it stays pending and keeps the key; when that task ends, or its run
+   * pauses or ends, `advance` is emitted for every run that has a task waiting for the key. Two equal tasks that become ready at once do not both run.
+   * It also waits, and its own run gets an `advance`, when an equal task has finished that may have ended after the caller's findEqual: once for each such task.
+   */
+  markReady(id: TaskId, input: { readonly cacheKey: string; readonly spec: unknown; readonly inputs: readonly ArtifactInput[]; readonly share: boolean }): Promise<'ready' | 'waits' | 'stale'>;
+  /** True while an equal task is ready or running in a running run, or running still in a paused one. */
+  isAtWork(cacheKey: string): Promise<boolean>;
   /** pending → cached: output, counts and stats of `from` are taken over; `reuses` names the task that was run. */
   markCached(id: TaskId, input: { readonly cacheKey: string; readonly from: TaskId }): Promise<boolean>;
   /** pending → failed: the inputs cannot be prepared. */
@@ -156,9 +177,10 @@ export interface AttemptRepository {
   succeed(id: AttemptId, result: TaskResult): Promise<boolean>;
   /**
    * Attempt → failed | lost | canceled; lease gone. Then task → ready with notBefore (retry), failed, or canceled; when its run is no longer running the
-   * task is canceled whatever `next` says. Emits `advance`, and `place` / `local` at notBefore for a retry.
+   * task is canceled whatever `next` says, unless the run is paused: a task that would be tried again waits, ready, for the run to go on. With `pause` the
+   * task goes back to ready and the run is paused, in one transaction. Emits `advance`, and `place` / `local` at notBefore for a retry.
    */
-  end(id: AttemptId, input: { readonly state: 'failed' | 'lost' | 'canceled'; readonly failure: Failure | null; readonly next: { readonly kind: 'retry'; readonly delayMs: number } | { readonly kind: 'fail' } | { readonly kind: 'cancel' } }): Promise<boolean>;
+  end(id: AttemptId, input: { readonly state: 'failed' | 'lost' | 'canceled'; readonly failure: Failure | null; readonly next: NextForTask }): Promise<boolean>;
   /** What may have been forgotten: see the reconciler. */
   forgotten(input: { readonly readyForMs: number }): Promise<{
     /** Ready local tasks that nobody claimed for readyForMs. */
@@ -170,6 +192,10 @@ export interface AttemptRepository {
     readonly readyWorkerTasks: number;
   }>;
 }
+
+/** What becomes of a task whose attempt has ended without a result. */
+export type NextForTask =
+  | { readonly kind: 'retry'; readonly delayMs: number } | { readonly kind: 'fail' } | { readonly kind: 'cancel' } | { readonly kind: 'pause'; readonly reason: PauseReason };
 
 export interface AttemptReport {
   /** Sequence number of the last event of the batch; 0 for a local step, which has no journal. */
@@ -210,11 +236,75 @@ export interface MetricRepository {
 export interface LedgerAnswer { readonly text: string; readonly finishReason: string; readonly promptTokens: number; readonly completionTokens: number }
 export interface LedgerRepository {
   find(keys: readonly string[]): Promise<ReadonlyMap<string, LedgerAnswer>>;
-  /** The first answer for a key stays. */
-  record(key: string, model: string, answer: LedgerAnswer): Promise<void>;
+  /** The first answer for a key stays. One that is new is charged to the run in the same transaction. */
+  record(key: string, model: string, answer: LedgerAnswer, runId: RunId | null): Promise<void>;
+  /** What the run was charged so far. */
+  spent(runId: RunId): Promise<Spent>;
 }
 
-export interface OutboxRow { readonly id: bigint; readonly queue: 'advance' | 'place' | 'follow' | 'local'; readonly payload: Readonly<Record<string, string>> }
+/** A batch at a teacher's Batch API that was begun and not yet collected. */
+export interface TeacherBatchRow { readonly id: string; readonly key: string; readonly batchId: string | null; readonly inputFileId: string | null; readonly requests: number; readonly createdAt: Date }
+export interface TeacherBatchRepository {
+  /** Open batches with this key, oldest first. */
+  open(key: string): Promise<readonly TeacherBatchRow[]>;
+  /** Written before the provider is called: a crash in between leaves a row without batchId. Returns its id. */
+  begin(input: { readonly key: string; readonly runId: RunId; readonly requests: number }): Promise<string>;
+  submitted(id: string, input: { readonly batchId: string; readonly inputFileId: string }): Promise<void>;
+  close(id: string, state: 'collected' | 'failed'): Promise<void>;
+}
+
+export interface StudyEntry { readonly label: string; readonly preset: string; readonly model: string; readonly seed: number }
+export interface StudyRow { readonly id: StudyId; readonly teamId: TeamId; readonly name: string; readonly request: unknown; readonly createdAt: Date }
+export interface StudyRepository {
+  /** The study and all its runs, with their outbox rows, or nothing. Keys as with runs. */
+  create(input: {
+    readonly teamId: TeamId; readonly name: string; readonly request: unknown; readonly idempotencyKey: string | null; readonly bodyHash: string | null;
+    readonly runs: readonly { readonly spec: RunSpec; readonly plan: Plan; readonly entry: StudyEntry }[];
+  }): Promise<{ readonly study: StudyRow; readonly created: boolean }>;
+  get(id: StudyId, teamId: TeamId): Promise<StudyRow | null>;
+  /** Newest first. */
+  list(input: { readonly teamId: TeamId; readonly limit: number; readonly before: StudyId | null }): Promise<readonly StudyRow[]>;
+  /** In the order they were launched. */
+  runsOf(id: StudyId): Promise<readonly RunRow[]>;
+}
+
+export interface DatasetRow {
+  readonly id: DatasetId; readonly teamId: TeamId; readonly name: string; readonly state: 'registering' | 'ready' | 'failed'; readonly space: 'sft' | 'improver' | 'policy' | 'preferences';
+  readonly source: DatasetSource; readonly license: string | null; readonly schema: DatasetFacts['schema'] | null; readonly counts: DatasetFacts['counts'] | null;
+  readonly sha256: string | null; readonly preview: DatasetFacts['preview'] | null; readonly failure: Failure | null; readonly createdAt: Date; readonly updatedAt: Date;
+}
+/** What registering found. */
+export interface DatasetFacts {
+  readonly schema: { readonly format: string; readonly columns: readonly string[] };
+  readonly counts: RowCounts & { readonly flagged: Readonly<Record<string, number>> };
+  readonly sha256: string;
+  readonly preview: readonly unknown[];
+}
+export interface DatasetRepository {
+  /** registering, with its `register` outbox row; DATASET.NAME_TAKEN when the team has one of that name that did not fail (a failed one is replaced). */
+  create(input: Pick<DatasetRow, 'teamId' | 'name' | 'space' | 'source' | 'license'>): Promise<DatasetRow>;
+  get(id: DatasetId): Promise<DatasetRow | null>;
+  find(teamId: TeamId, name: string): Promise<DatasetRow | null>;
+  /** Newest first. */
+  list(input: { readonly teamId: TeamId; readonly limit: number; readonly before: DatasetId | null }): Promise<readonly DatasetRow[]>;
+  /** registering → ready | failed. */
+  finish(id: DatasetId, facts: DatasetFacts): Promise<boolean>;
+  fail(id: DatasetId, failure: Failure): Promise<boolean>;
+  /** Ids that are still registering, for the reconciler. */
+  unfinished(): Promise<readonly DatasetId[]>;
+}
+
+/** How fast work of a kind went lately: for estimates. */
+export interface RateRow { readonly kind: StepKind; readonly rows: number; readonly seconds: number; readonly tasks: number }
+export interface RateRepository {
+  /**
+   * Rows and seconds of the newest 200 worker and teach tasks of each kind (newest steps first, no merges) that were not cached and succeeded at their first
+   * attempt: a later one may find part of the work done. Rows: those that went in; for trainings those that were left to train on. Kinds without such work are left out.
+   */
+  recent(): Promise<readonly RateRow[]>;
+}
+
+export interface OutboxRow { readonly id: bigint; readonly queue: 'advance' | 'place' | 'follow' | 'local' | 'register'; readonly payload: Readonly<Record<string, string>> }
 export interface OutboxRepository {
   /** Writes rows by itself: for the reconciler. */
   add(rows: readonly { readonly queue: OutboxRow['queue']; readonly payload: Readonly<Record<string, string>> }[]): Promise<void>;

@@ -1,7 +1,7 @@
 /**
  * The one way to change a run and what hangs on it. A change is a transaction that
  *   1. locks the run's row: changes of one run happen one after the other, and every transaction takes its locks in the same order
- *      (run, then step, task, attempt, lease), so that none can wait in a circle;
+ *      (run, then the keys of shared-work.ts, step, task, attempt, lease), so that none can wait in a circle;
  *   2. does its compare-and-sets (transitions.ts) and notes events, counts and jobs;
  *   3. ends by numbering and writing the events, raising the run's counters, and writing the jobs to the outbox.
  * A refusal or an error leaves nothing.
@@ -83,7 +83,8 @@ export async function withRun<Result>(tx: Transaction, run: LockedRun, work: (ch
 }
 
 async function lockRun(tx: Transaction, subject: Subject): Promise<LockedRun> {
-  const [run] = await tx.$queryRaw<{ id: string; state: string; now: Date }[]>`SELECT id, state, clock_timestamp() AS now FROM run WHERE id = ${runIdOf(subject)} FOR UPDATE`;
+  // NO KEY: rows that only name the run (a charge of its teacher) are written meanwhile.
+  const [run] = await tx.$queryRaw<{ id: string; state: string; now: Date }[]>`SELECT id, state, clock_timestamp() AS now FROM run WHERE id = ${runIdOf(subject)} FOR NO KEY UPDATE`;
   if (run === undefined) refuse();
   if (!isRunState(run.state)) throw new TypeError(`column run.state holds ${JSON.stringify(run.state)}; it must be one of ${Object.keys(runTransitions).join(', ')}`);
   return { id: run.id as RunId, state: run.state, now: run.now };

@@ -35,7 +35,7 @@ test('a key with another body is refused, and is free for another team', async (
 });
 
 test('a create that throws leaves nothing', async () => {
-  const broken = { steps: [...plan.steps, plan.steps[0]!] };
+  const broken = { ...plan, steps: [...plan.steps, plan.steps[0]!] };
   await expect(bed.database.runs.create({ ...keyed('broken'), plan: broken })).rejects.toThrow();
   expect(await bed.sql('SELECT 1 FROM run WHERE idempotency_key = $1', ['broken'])).toEqual([]);
 });
@@ -107,7 +107,7 @@ test('changes of one run at once are numbered without gaps or doubles', async ()
   const many = Array.from({ length: 12 }, (_, index) => ({ ...shards[0]!, index }));
   await bed.database.steps.expand(answers.id, many);
   const tasks = (await stepOf(bed, id, 'answers')).tasks;
-  await Promise.all(tasks.map((task) => bed.database.tasks.markReady(task.id, { cacheKey: 'c'.repeat(64), spec: {}, inputs: [] })));
+  await Promise.all(tasks.map((task) => bed.database.tasks.markReady(task.id, { cacheKey: 'c'.repeat(64), spec: {}, inputs: [], share: false })));
   const events = await bed.database.events.after(id, 0, 1000);
   expect(events.map((event) => event.sequence)).toEqual(events.map((_, index) => index + 1));
   expect(events.filter((event) => event.data['state'] === 'ready')).toHaveLength(12);

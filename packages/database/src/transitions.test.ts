@@ -14,7 +14,7 @@ async function expectMove(input: { table: string; id: string; runId: RunId; enti
   await bed.sql(`UPDATE ${table} SET state = $2 WHERE id = $1`, [id, from]);
   const before = await trace(runId);
   const answer = await act();
-  expect(answer !== false && answer !== null, `${entity} ${from} → ${to}`).toBe(legal);
+  expect(answer !== false && answer !== null && answer !== 'stale', `${entity} ${from} → ${to}`).toBe(legal);
   const [row] = await bed.sql<{ state: string }>(`SELECT state FROM ${table} WHERE id = $1`, [id]);
   expect(row?.state).toBe(legal ? to : from);
   if (!legal) expect(await trace(runId)).toEqual(before);
@@ -24,11 +24,45 @@ describe.each(Object.keys(runTransitions))('a run that is %s', (from) => {
   test.each([
     ['running', (id: RunId) => bed.database.runs.start(id)], ['canceling', (id: RunId) => bed.database.runs.requestCancel(id)],
     ['canceled', (id: RunId) => bed.database.runs.finishCancel(id)], ['failed', (id: RunId) => bed.database.runs.fail(id, failure)],
-    ['succeeded', (id: RunId) => bed.database.runs.succeed(id)],
+    ['succeeded', (id: RunId) => bed.database.runs.succeed(id)], ['paused', (id: RunId) => bed.database.runs.pause(id, 'budget')],
   ] as const)('→ %s', async (to, act) => {
     const { id } = await createRun(bed);
     if (to === 'succeeded') await bed.sql('UPDATE step SET state = \'cached\' WHERE run_id = $1', [id]);
-    await expectMove({ table: 'run', id, runId: id, entity: 'run', from, to, act: () => act(id) });
+    // Starting is for queued runs alone, though the table lets a paused one run again.
+    const legal = canMove('run', from, to) && !(from === 'paused' && to === 'running');
+    await expectMove({ table: 'run', id, runId: id, entity: 'run', from, to, legal, act: () => act(id) });
+  });
+
+  test('→ running again', async () => {
+    const { id } = await createRun(bed);
+    await expectMove({ table: 'run', id, runId: id, entity: 'run', from, to: 'running', legal: from === 'paused', act: () => bed.database.runs.resume(id, null) });
+  });
+});
+
+describe.each(Object.keys(runTransitions))('in a run that is %s', (state) => {
+  const going = state === 'running' || state === 'paused';
+  const inRun = (runId: RunId) => bed.sql('UPDATE run SET state = $2 WHERE id = $1', [runId, state]);
+
+  test('a ready task begins only when the run runs', async () => {
+    const runId = await startedRun(bed);
+    const id = await readyTask(bed, runId, 'rows');
+    await inRun(runId);
+    await expectMove({
+      table: 'task', id, runId, entity: 'task', from: 'ready', to: 'running', legal: state === 'running',
+      act: () => bed.database.attempts.claimLocal({ taskId: id, holder: 'me', holdMs: 1_000 }),
+    });
+  });
+
+  test.each([
+    ['retry', { kind: 'retry', delayMs: 0 }, 'ready'], ['fail', { kind: 'fail' }, 'failed'], ['cancel', { kind: 'cancel' }, 'canceled'], ['pause', { kind: 'pause', reason: 'budget' }, 'ready'],
+  ] as const)('an attempt that ends with %s leaves its task as it should', async (_, next, wanted) => {
+    const runId = await startedRun(bed);
+    const id = await readyTask(bed, runId, 'rows');
+    const attempt = await bed.database.attempts.claimLocal({ taskId: id, holder: 'me', holdMs: 1_000 });
+    await inRun(runId);
+    expect(await bed.database.attempts.end(attempt!.id, { state: 'failed', failure, next })).toBe(true);
+    expect((await bed.database.tasks.get(id))?.state).toBe(going ? wanted : 'canceled');
+    expect((await bed.database.runs.get(runId))?.state).toBe(next.kind === 'pause' && state === 'running' ? 'paused' : state);
   });
 });
 
@@ -47,7 +81,7 @@ describe.each(Object.keys(stepTransitions))('a step that is %s', (from) => {
 
 describe.each(Object.keys(taskTransitions))('a task that is %s', (from) => {
   test.each([
-    ['ready', (id: TaskId) => bed.database.tasks.markReady(id, { cacheKey: 'a'.repeat(64), spec: {}, inputs: [] })],
+    ['ready', (id: TaskId) => bed.database.tasks.markReady(id, { cacheKey: 'a'.repeat(64), spec: {}, inputs: [], share: false })],
     ['cached', (id: TaskId, done: TaskId) => bed.database.tasks.markCached(id, { cacheKey: 'a'.repeat(64), from: done })],
     ['failed', (id: TaskId) => bed.database.tasks.markFailed(id, failure)],
     ['running', (id: TaskId) => bed.database.attempts.claimLocal({ taskId: id, holder: 'me', holdMs: 1000 })],

@@ -11,12 +11,14 @@ type EventData = Readonly<Record<string, unknown>>;
 /** States of an attempt that has not ended. */
 export const liveAttemptStates: readonly AttemptState[] = (Object.keys(attemptTransitions) as AttemptState[]).filter((state) => !isTerminal('attempt', state));
 
-/** Moves the change's run, or refuses the whole change. */
-export async function moveRun(change: RunChange, to: RunState, data: Prisma.RunUpdateManyMutationInput = {}, eventData: EventData = {}): Promise<void> {
+/** Moves the change's run, or refuses the whole change. Only a paused run has a reason for it. */
+export async function moveRun(change: RunChange, to: RunState, data: Prisma.RunUpdateManyMutationInput = {}, eventData: EventData = {}, eventType = 'run.state'): Promise<void> {
   const ended = isTerminal('run', to) ? { endedAt: change.now } : {};
-  const { count } = await change.tx.run.updateMany({ where: { id: change.runId, state: { in: sourcesOf('run', to) } }, data: { ...data, ...ended, state: to } });
+  const { count } = await change.tx.run.updateMany({
+    where: { id: change.runId, state: { in: sourcesOf('run', to) } }, data: { pauseReason: null, ...data, ...ended, state: to },
+  });
   if (count === 0) refuse();
-  change.event({ type: 'run.state', data: { state: to, ...eventData } });
+  change.event({ type: eventType, data: { state: to, ...eventData } });
 }
 
 /** Moves steps of the change's run. */

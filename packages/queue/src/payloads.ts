@@ -13,6 +13,8 @@ export const payloadSchemas = {
   follow: z.strictObject({ attemptId: id }),
   /** Runs a local task. */
   local: z.strictObject({ taskId: id }),
+  /** Reads a data set for its registration. */
+  register: z.strictObject({ datasetId: id }),
 } as const satisfies Record<OutboxRow['queue'], z.ZodType>;
 
 export type QueueName = keyof typeof payloadSchemas;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { OutboxRow } from '@sgpo/database';
-import { createQueues, relayOutbox, startConsumer, startRelay, type Consumer, type Queues, type Relay } from './index.ts';
+import { createQueues, queueNames, relayOutbox, startConsumer, startRelay, type Consumer, type Queues, type Relay } from './index.ts';
 import { createMemoryLog, openTestBed, openWire, redisUrl, type TestBed } from './testing/test-bed.ts';
 
 let bed: TestBed;
@@ -35,11 +35,11 @@ async function waiting(): Promise<readonly OutboxRow[]> {
 test('every queue delivers its payloads, and the outbox is empty after', async () => {
   const got: unknown[] = [];
   const handle = async (payload: unknown) => { got.push(payload); };
-  for (const queue of ['advance', 'place', 'follow', 'local'] as const) keep(startConsumer({ queues, queue, concurrency: 1, log, handle }));
-  await bed.database.outbox.add([{ queue: 'advance', payload: { runId: 'r' } }, { queue: 'place', payload: {} }, { queue: 'follow', payload: { attemptId: 'a' } }, local('t')]);
-  expect(await relayOutbox(bed.database, queues)).toBe(4);
-  await until(() => { expect(got).toHaveLength(4); });
-  expect(got).toEqual(expect.arrayContaining([{ runId: 'r' }, {}, { attemptId: 'a' }, { taskId: 't' }]));
+  for (const queue of queueNames) keep(startConsumer({ queues, queue, concurrency: 1, log, handle }));
+  await bed.database.outbox.add([{ queue: 'advance', payload: { runId: 'r' } }, { queue: 'place', payload: {} }, { queue: 'follow', payload: { attemptId: 'a' } }, local('t'), { queue: 'register', payload: { datasetId: 'd' } }]);
+  expect(await relayOutbox(bed.database, queues)).toBe(5);
+  await until(() => { expect(got).toHaveLength(5); });
+  expect(got).toEqual(expect.arrayContaining([{ runId: 'r' }, {}, { attemptId: 'a' }, { taskId: 't' }, { datasetId: 'd' }]));
   expect(await waiting()).toEqual([]);
 });
 

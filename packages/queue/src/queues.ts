@@ -11,7 +11,7 @@ const keptEvents = 100;
 
 export interface OpenWorker { readonly worker: Worker; readonly disconnect: () => void }
 
-/** The four queues over one connection, and where workers on them come from. */
+/** The queues over one connection, and where workers on them come from. */
 export interface Queues {
   /** Throws when Redis is not there: asked before rows are locked for sending. */
   ready(): Promise<void>;

@@ -3,7 +3,10 @@ import { addMs, type Client } from '../client.ts';
 import type { Attempt, Task } from '../generated/client.ts';
 import { fromJson, toJson, toJsonOrNull } from '../json.ts';
 import type { ArtifactInput, AttemptRepository, TaskResult } from '../repositories.ts';
+import { requireBalance } from '../row-balance.ts';
 import { changeRun, refuse, type RunChange } from '../run-change.ts';
+import { pauseRun } from '../run-pause.ts';
+import { lockKeyOfAttempt, wakeWaiting } from '../shared-work.ts';
 import { enqueueTask, moveAttempts, moveTasks } from '../transitions.ts';
 
 type Ending = Parameters<AttemptRepository['end']>[1];
@@ -18,6 +21,7 @@ export function createEnds(client: Client): Pick<AttemptRepository, 'started' | 
 
     succeed: (id, result) => changeRun(client, { attempt: id }, false, async (change) => {
       requireBalance(result);
+      await lockKeyOfAttempt(change.tx, id);
       const before = await change.tx.attempt.findUniqueOrThrow({ where: { id }, include: { task: { select: { state: true } } } });
       const wanted = before.task.state === 'running';
       const [attempt] = await moveAttempts(change, { id }, wanted ? 'succeeded' : 'canceled', {
@@ -30,6 +34,8 @@ export function createEnds(client: Client): Pick<AttemptRepository, 'started' | 
     }),
 
     end: (id, ending) => changeRun(client, { attempt: id }, false, async (change) => {
+      if (ending.next.kind === 'pause' && change.runState === 'running') await pauseRun(change, ending.next.reason);
+      else await lockKeyOfAttempt(change.tx, id);
       const [attempt] = await moveAttempts(change, { id }, ending.state, { failure: toJsonOrNull(ending.failure) });
       if (attempt === undefined) refuse();
       await settleTask(change, attempt, ending);
@@ -47,6 +53,7 @@ async function finishTask(change: RunChange, attempt: Attempt, result: TaskResul
   });
   if (task === undefined) refuse();
   await change.tx.artifactLink.createMany({ data: linksOf(attempt, task, result), skipDuplicates: true });
+  await wakeWaiting(change, task);
 }
 
 function linksOf(attempt: Attempt, task: Task, result: TaskResult): { attemptId: string; digest: string; direction: string; role: string }[] {
@@ -61,20 +68,16 @@ function linksOf(attempt: Attempt, task: Task, result: TaskResult): { attemptId:
 async function settleTask(change: RunChange, attempt: Attempt, { failure, next }: Ending): Promise<void> {
   const where = { id: attempt.taskId, state: 'running' };
   const reason = failure === null ? {} : { code: failure.code };
-  if (change.runState !== 'running' || next.kind === 'cancel') {
-    await moveTasks(change, where, 'canceled', {}, reason);
-  } else if (next.kind === 'fail') {
-    await moveTasks(change, where, 'failed', { failure: toJsonOrNull(failure) }, reason);
-  } else {
-    const notBefore = addMs(change.now, next.delayMs);
+  const goesOn = change.runState === 'running' || change.runState === 'paused';
+  if (goesOn && (next.kind === 'retry' || next.kind === 'pause')) {
+    const notBefore = next.kind === 'retry' ? addMs(change.now, next.delayMs) : change.now;
     const [task] = await moveTasks(change, where, 'ready', { notBefore, readyAt: change.now }, { ...reason, notBefore: notBefore.toISOString() });
-    if (task !== undefined) enqueueTask(change, task, notBefore);
+    // A run that is paused asks for its ready tasks when it goes on; until then nobody need wait for them.
+    if (task !== undefined && change.runState === 'paused') await wakeWaiting(change, task);
+    else if (task !== undefined && next.kind === 'retry') enqueueTask(change, task, notBefore);
+    return;
   }
-}
-
-function requireBalance({ rowsIn, rowsOut, dropped }: TaskResult): void {
-  const lost = Object.values(dropped).reduce((sum, rows) => sum + rows, 0);
-  if (rowsIn !== rowsOut + lost) {
-    throw new TypeError(`rows do not add up: rowsIn ${String(rowsIn)}, rowsOut ${String(rowsOut)}, dropped ${JSON.stringify(dropped)}; count every row that is left out under a reason`);
-  }
+  const fails = goesOn && next.kind === 'fail';
+  const [task] = await moveTasks(change, where, fails ? 'failed' : 'canceled', fails ? { failure: toJsonOrNull(failure) } : {}, reason);
+  if (task !== undefined) await wakeWaiting(change, task);
 }

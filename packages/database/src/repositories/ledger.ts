@@ -15,11 +15,24 @@ export function createLedgerRepository(client: Client): LedgerRepository {
       }));
     },
 
-    async record(key, model, { text, finishReason, promptTokens, completionTokens }) {
+    // One statement, so that an answer is never kept without its charge. It does not wait for changes of the run.
+    async record(key, model, { text, finishReason, promptTokens, completionTokens }, runId) {
       const answer: StoredAnswer = { text, finishReason };
-      await client.ledgerEntry.createMany({
-        data: [{ key, model: String(cleanValue(model)), answer: Buffer.from(JSON.stringify(answer), 'utf8'), promptTokens, completionTokens }], skipDuplicates: true,
-      });
+      await client.$executeRaw`
+        WITH recorded AS (
+          INSERT INTO ledger (key, model, answer, prompt_tokens, completion_tokens)
+          VALUES (${key}, ${String(cleanValue(model))}, ${Buffer.from(JSON.stringify(answer), 'utf8')}, ${promptTokens}, ${completionTokens})
+          ON CONFLICT (key) DO NOTHING RETURNING prompt_tokens, completion_tokens
+        )
+        INSERT INTO teacher_spend (run_id, calls, prompt_tokens, completion_tokens)
+        SELECT ${runId}::text, 1, prompt_tokens, completion_tokens FROM recorded WHERE ${runId}::text IS NOT NULL
+        ON CONFLICT (run_id) DO UPDATE SET calls = teacher_spend.calls + 1,
+          prompt_tokens = teacher_spend.prompt_tokens + excluded.prompt_tokens, completion_tokens = teacher_spend.completion_tokens + excluded.completion_tokens`;
+    },
+
+    async spent(runId) {
+      const row = await client.teacherSpend.findUnique({ where: { runId } });
+      return { calls: row?.calls ?? 0, promptTokens: Number(row?.promptTokens ?? 0), completionTokens: Number(row?.completionTokens ?? 0) };
     },
   };
 }

@@ -1,16 +1,17 @@
-import { isTerminal, runTransitions, SgpoError, stepKinds, type RunId, type RunState } from '@sgpo/core';
+import { isTerminal, runTransitions, type RunId, type RunState } from '@sgpo/core';
 import { Prisma } from '../generated/client.ts';
-import { databaseNow, type Client, type Transaction } from '../client.ts';
-import { createId } from '../ids.ts';
+import type { Client, Transaction } from '../client.ts';
+import { requireSameBody } from '../idempotency.ts';
 import { toJson } from '../json.ts';
 import { toRunRow, toStepRow, toTaskRow } from '../mappers.ts';
 import type { RunRepository, RunRow } from '../repositories.ts';
-import { changeRun, refuse, withRun } from '../run-change.ts';
+import { changeRun, refuse } from '../run-change.ts';
+import { pauseRun, resumeRun } from '../run-pause.ts';
+import { insertRun, type NewRun } from '../run-rows.ts';
+import { leaveWork } from '../shared-work.ts';
 import { closeSteps, liveAttemptStates, moveRun, moveTasks } from '../transitions.ts';
 
-type NewRun = Parameters<RunRepository['create']>[0];
-
-const activeStates = (Object.keys(runTransitions) as RunState[]).filter((state) => !isTerminal('run', state));
+const activeStates = (Object.keys(runTransitions) as RunState[]).filter((state) => state !== 'paused' && !isTerminal('run', state));
 
 export function createRunRepository(client: Client): RunRepository {
   return {
@@ -39,11 +40,23 @@ export function createRunRepository(client: Client): RunRepository {
     },
 
     start: (id) => changeRun(client, { run: id }, false, async (change) => {
+      if (change.runState === 'paused') refuse(); // only its owner resumes it
       await moveRun(change, 'running', { startedAt: change.now });
       return true;
     }),
 
+    pause: (id, reason) => changeRun(client, { run: id }, false, async (change) => {
+      await pauseRun(change, reason);
+      return true;
+    }),
+
+    resume: (id, budget) => changeRun(client, { run: id }, false, async (change) => {
+      await resumeRun(change, budget);
+      return true;
+    }),
+
     requestCancel: (id) => changeRun(client, { run: id }, false, async (change) => {
+      await leaveWork(change);
       await moveRun(change, 'canceling');
       await moveTasks(change, { state: { in: ['pending', 'ready'] } }, 'canceled');
       await closeSteps(change, { tasks: { none: { state: 'running' } } });
@@ -62,6 +75,7 @@ export function createRunRepository(client: Client): RunRepository {
     }),
 
     fail: (id, failure) => changeRun(client, { run: id }, false, async (change) => {
+      await leaveWork(change);
       await moveTasks(change, {}, 'canceled');
       await closeSteps(change);
       await wishAttemptsCanceled(change.tx, id);
@@ -87,45 +101,9 @@ const wishAttemptsCanceled = (tx: Transaction, runId: RunId): Promise<unknown> =
   tx.attempt.updateMany({ where: { runId, state: { in: [...liveAttemptStates] } }, data: { cancelWanted: true } });
 
 async function createRun(tx: Transaction, input: NewRun): Promise<{ run: RunRow; created: boolean }> {
-  const id = createId('run');
-  const now = await databaseNow(tx);
-  const row: Prisma.RunCreateManyInput = {
-    id, teamId: input.teamId, name: input.spec.name, preset: input.spec.preset, state: 'queued', spec: toJson(input.spec),
-    idempotencyKey: input.idempotencyKey, bodyHash: input.bodyHash, createdAt: now, updatedAt: now,
-  };
-  // The unique key decides between equal calls: the second waits here until the first has committed, and then inserts nothing.
-  const { count } = await tx.run.createMany({ data: [row], skipDuplicates: input.idempotencyKey !== null });
-  if (count === 0) return { run: await findEarlier(tx, input), created: false };
-  await withRun(tx, { id, state: 'queued', now }, async (change) => {
-    change.event({ type: 'run.created', data: { state: 'queued', name: input.spec.name, preset: input.spec.preset, steps: input.plan.steps.length } });
-    change.count({ total: await createSteps(tx, id, input.plan, now) });
-    change.enqueue('advance', { runId: id });
-  });
-  return { run: toRunRow(await tx.run.findUniqueOrThrow({ where: { id } })), created: true };
-}
-
-async function findEarlier(tx: Transaction, { teamId, idempotencyKey, bodyHash }: NewRun): Promise<RunRow> {
-  const earlier = await tx.run.findFirstOrThrow({ where: { teamId, idempotencyKey } });
-  if (earlier.bodyHash !== bodyHash) {
-    throw new SgpoError('RUN.IDEMPOTENCY_CONFLICT', `The Idempotency-Key ${JSON.stringify(idempotencyKey)} made run ${earlier.id} from another body`, {
-      remedy: 'Send a new key with the new body, or the first body with this key',
-    });
-  }
-  return toRunRow(earlier);
-}
-
-/** Writes the steps, and the one task of each that is not sharded. Returns the number of tasks. */
-async function createSteps(tx: Transaction, runId: RunId, plan: NewRun['plan'], now: Date): Promise<number> {
-  const steps = plan.steps.map((step, position) => ({ id: createId('step'), position, step }));
-  await tx.step.createMany({
-    data: steps.map(({ id, position, step }) => ({
-      id, runId, key: step.key, kind: step.kind, title: step.title, position, state: 'pending', space: step.space,
-      inputs: toJson(step.inputs), parameters: toJson(step.parameters),
-    })),
-  });
-  const tasks = steps.filter(({ step }) => !stepKinds[step.kind].sharded).map(({ id, step }) => ({
-    id: createId('task'), stepId: id, runId, index: 0, role: 'whole', location: stepKinds[step.kind].where, state: 'pending', createdAt: now,
-  }));
-  await tx.task.createMany({ data: tasks });
-  return tasks.length;
+  const id = await insertRun(tx, input, null);
+  const { teamId, idempotencyKey, bodyHash } = input;
+  const row = await tx.run.findFirstOrThrow({ where: id === null ? { teamId, idempotencyKey } : { id } });
+  if (id === null) requireSameBody(idempotencyKey, bodyHash, { kind: 'run', id: row.id, bodyHash: row.bodyHash });
+  return { run: toRunRow(row), created: id !== null };
 }

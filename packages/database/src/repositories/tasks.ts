@@ -5,6 +5,7 @@ import { toJson, toJsonOrNull } from '../json.ts';
 import { toTaskRow } from '../mappers.ts';
 import type { ArtifactInput, TaskRepository } from '../repositories.ts';
 import { changeRun, refuse } from '../run-change.ts';
+import { findFinished, isAtWork, lockKey, waitsForEqual } from '../shared-work.ts';
 import { enqueueTask, moveTasks } from '../transitions.ts';
 
 export function createTaskRepository(client: Client): TaskRepository {
@@ -14,7 +15,11 @@ export function createTaskRepository(client: Client): TaskRepository {
       return row === null ? null : toTaskRow(row);
     },
 
-    markReady: (id, { cacheKey, spec, inputs }) => changeRun(client, { task: id }, false, async (change) => {
+    markReady: (id, { cacheKey, spec, inputs, share }) => changeRun<'ready' | 'waits', 'stale'>(client, { task: id }, 'stale', async (change) => {
+      if (share) {
+        await lockKey(change.tx, cacheKey);
+        if (await waitsForEqual(change, id, cacheKey)) return 'waits';
+      }
       await createArtifacts(change.tx, inputs.flatMap((input) => input.artifact ?? []), change.now);
       await requireRecorded(change.tx, id, inputs);
       const [task] = await moveTasks(change, { id, state: 'pending' }, 'ready', {
@@ -22,8 +27,10 @@ export function createTaskRepository(client: Client): TaskRepository {
       });
       if (task === undefined) refuse();
       enqueueTask(change, task);
-      return true;
+      return 'ready';
     }),
+
+    isAtWork: (cacheKey) => isAtWork(client, cacheKey, null),
 
     markCached: (id, { cacheKey, from }) => changeRun(client, { task: id }, false, async (change) => {
       const source = await change.tx.task.findUnique({ where: { id: from } });
@@ -46,7 +53,7 @@ export function createTaskRepository(client: Client): TaskRepository {
     }),
 
     async findEqual(cacheKey) {
-      const row = await client.task.findFirst({ where: { cacheKey, state: 'succeeded' }, orderBy: [{ endedAt: 'desc' }, { id: 'desc' }] });
+      const row = await findFinished(client, cacheKey);
       return row === null ? null : toTaskRow(row);
     },
   };

@@ -1,5 +1,5 @@
 /** What the tests of this package build on: a database of their own, a small plan, and shortcuts through a run's life. */
-import type { AttemptId, Digest, Plan, RunId, RunSpec, StepPlanOf, TaskId, TeamId, WorkerId } from '@sgpo/core';
+import type { AttemptId, DatasetSource, Digest, Plan, PreferenceOptions, RunId, RunSpec, StepPlanOf, TaskId, TeamId, TrainingOptions, WorkerId } from '@sgpo/core';
 import pg from 'pg';
 import { createDatabase } from '../database.ts';
 import type { Database, NewTask, RunRow, RunTree, TaskResult } from '../repositories.ts';
@@ -26,19 +26,34 @@ export async function openTestBed(): Promise<TestBed> {
 }
 
 const sampling = { temperature: 0.7, topP: 0.9, maxNewTokens: 8, maxLength: 64, blockRows: 4, dtype: 'float32' } as const;
-const training = {
+const training: TrainingOptions = {
   epochs: 1, learningRate: 1e-5, batchSize: 4, microBatchSize: 2, maxLength: 64, warmupRatio: 0.1, scheduler: 'cosine', weightDecay: 0, maxGradNorm: 1,
-  dtype: 'float32', saveDtype: 'float32', gradientCheckpointing: false,
-} as const;
+  dtype: 'float32', saveDtype: 'float32', gradientCheckpointing: false, lora: null, publish: 'last', validation: null,
+};
+const preference: PreferenceOptions = {
+  ...training, trainer: 'dpo', loss: ['sigmoid'], lossWeights: null, beta: 0.1, labelSmoothing: 0, reference: 'round',
+  ldAlpha: null, simpoGamma: null, cpoAlpha: null, desirableWeight: null, undesirableWeight: null, discopopTau: null,
+};
+/** As core/detect.ts lists them. */
+const flaws = ['empty', 'invalid_unicode', 'delimiter_leak', 'instruction_echo', 'meta_talk', 'refusal', 'broken_escape', 'copy_of_reference'] as const;
+
+export const sourceOf = (path: string, limit: number | null = null): DatasetSource =>
+  ({ path, hub: null, dataset: null, limit, format: 'auto', columns: null, malformed: 'drop', dropFlagged: [], sha256: null });
+
+export const teacher: NonNullable<RunSpec['teacher']> = {
+  source: 'endpoint', baseUrl: 'http://127.0.0.1:1/v1', model: 't', weights: null, apiKey: null, temperature: 0, topP: 1, maxTokens: 8, seed: null, mode: 'requests', concurrency: 1,
+  timeoutSeconds: 1, maxAttempts: 1, limits: { requestsPerMinute: null, tokensPerMinute: null }, price: null, budget: { tokens: null, cost: null },
+};
 
 export const spec: RunSpec = {
-  name: 'small', preset: 'sgpo', seed: 1, model: { path: '/models/a' },
-  data: { improver: { path: 'a.jsonl', limit: null }, policy: { path: 'b.jsonl', limit: 8 }, heldOut: null },
-  recipe: { improver: 'shared', targets: ['improved', 'external'], referenceInTraining: false, referenceInRefining: true, chosen: 'refined', rounds: 1 },
-  teacher: { baseUrl: 'http://127.0.0.1:1/v1', model: 't', apiKey: null, temperature: 0, topP: 1, maxTokens: 8, seed: null, concurrency: 1, timeoutSeconds: 1, maxAttempts: 1, price: null },
-  sampling, evaluation: { temperature: 0, topP: 1, maxNewTokens: 8 }, filter: { factor: 1.5, minTokens: 1, includeEndToken: false },
-  improverTraining: training, preference: { ...training, loss: 'sigmoid', beta: 0.1, labelSmoothing: 0, reference: 'round' },
-  execution: { shardRows: 8, cache: true, checkpointSeconds: 60 },
+  name: 'small', preset: 'sgpo', seed: 1, model: { path: '/models/a', artifact: null, from: null },
+  data: { sft: null, improver: sourceOf('a.jsonl'), policy: sourceOf('b.jsonl', 8), preferences: null, heldOut: null, heldOutOverlap: 'drop', scores: 'check' },
+  recipe: {
+    improver: 'shared', targets: ['improved', 'external'], referenceInTraining: false, referenceInRefining: true, chosen: 'refined', rejected: 'sampled', rounds: 1,
+  },
+  teacher, sampling, evaluation: { temperature: 0, topP: 1, maxNewTokens: 8 }, filter: { factor: 1.5, minTokens: 1, includeEndToken: false },
+  rules: { unfinished: 'drop', targetFlaws: flaws, chosenFlaws: flaws, copyOfDraft: 'drop', replay: 0 },
+  sftTraining: { ...training, chatTemplate: 'auto' }, improverTraining: training, preference, execution: { shardRows: 8, cache: true, checkpointSeconds: 60 }, preview: null,
 };
 
 const generate: StepPlanOf<'generate'> = {
@@ -49,11 +64,12 @@ const generate: StepPlanOf<'generate'> = {
 /** A local step, a local step, a sharded worker step, a worker step. */
 export const plan: Plan = {
   steps: [
-    { key: 'model', kind: 'import-model', title: 'model', space: null, inputs: {}, parameters: { path: '/models/a' } },
-    { key: 'rows', kind: 'ingest', title: 'rows', space: 'improver', inputs: {}, parameters: { source: { path: 'a.jsonl', limit: null }, space: 'improver', against: false } },
+    { key: 'model', kind: 'import-model', title: 'model', space: null, inputs: {}, parameters: { model: spec.model, needsChatTemplate: true } },
+    { key: 'rows', kind: 'ingest', title: 'rows', space: 'improver', inputs: {}, parameters: { source: sourceOf('a.jsonl'), space: 'improver', heldOutOverlap: 'drop', scores: 'check' } },
     generate,
-    { key: 'train', kind: 'sft', title: 'training', space: null, inputs: { model: 'model', dataset: 'answers' }, parameters: { training, seed: 1 } },
+    { key: 'train', kind: 'sft', title: 'training', space: null, inputs: { model: 'model', dataset: 'answers' }, parameters: { training, chatTemplate: '', seed: 1 } },
   ],
+  models: [{ name: 'pi0', title: 'π₀', step: 'model' }, { name: 'improver', title: 'π*', step: 'train' }],
 };
 
 /** Two shards and their merge. */
@@ -74,11 +90,11 @@ export const resultOf = (digest: Digest = newDigest(), kind: TaskResult['output'
 
 export const failure = { code: 'WORKER.FAILED', message: 'it failed', remedy: 'try again' };
 
-export const createRun = async (bed: TestBed): Promise<RunRow> =>
-  (await bed.database.runs.create({ teamId: bed.teamId, spec, plan, idempotencyKey: null, bodyHash: null })).run;
+export const createRun = async (bed: TestBed, changes: Partial<RunSpec> = {}): Promise<RunRow> =>
+  (await bed.database.runs.create({ teamId: bed.teamId, spec: { ...spec, ...changes }, plan, idempotencyKey: null, bodyHash: null })).run;
 
-export async function startedRun(bed: TestBed): Promise<RunId> {
-  const run = await createRun(bed);
+export async function startedRun(bed: TestBed, changes: Partial<RunSpec> = {}): Promise<RunId> {
+  const run = await createRun(bed, changes);
   await bed.database.runs.start(run.id);
   return run.id;
 }
@@ -102,16 +118,23 @@ export async function taskOf(bed: TestBed, id: RunId, key: string, index = 0): P
 }
 
 let keys = 0;
-/** A task of the run, made ready; for `answers` the step is expanded when it is not yet. */
-export async function readyTask(bed: TestBed, id: RunId, key: string, index = 0, model: Digest | null = null): Promise<TaskId> {
+/** A cache key that no other call gives. */
+export const newKey = (): string => { keys += 1; return keys.toString(16).padStart(64, 'f'); };
+
+/** A pending task of the run, its step begun; for `answers` the step is expanded when it is not yet. */
+export async function pendingTask(bed: TestBed, id: RunId, key: string, index = 0): Promise<TaskId> {
   const step = await stepOf(bed, id, key);
   if (step.state === 'pending') {
     if (key === 'answers') await bed.database.steps.expand(step.id, shards);
     await bed.database.steps.begin(step.id);
   }
-  const taskId = await taskOf(bed, id, key, index);
-  keys += 1;
-  await bed.database.tasks.markReady(taskId, { cacheKey: keys.toString(16).padStart(64, 'f'), spec: { kind: key, model }, inputs: [] });
+  return taskOf(bed, id, key, index);
+}
+
+/** The same made ready. */
+export async function readyTask(bed: TestBed, id: RunId, key: string, index = 0, model: Digest | null = null): Promise<TaskId> {
+  const taskId = await pendingTask(bed, id, key, index);
+  await bed.database.tasks.markReady(taskId, { cacheKey: newKey(), spec: { kind: key, model }, inputs: [], share: false });
   return taskId;
 }
 

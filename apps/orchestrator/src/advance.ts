@@ -6,7 +6,8 @@ import { planOf, stepByKey } from './step-inputs.ts';
 
 /**
  * Moves a run as far as it goes: expands steps, makes tasks ready (or cached), finishes steps and the run. Every change is a
- * compare-and-set, so that running it twice, at once or after a crash, does no harm. In this process one run advances at a time.
+ * compare-and-set, so that running it twice, at once or after a crash, does no harm. In this process a run advances once at a time.
+ * A paused run stays as it is until it is resumed.
  */
 export function createAdvance(services: Services): (runId: RunId) => Promise<void> {
   const queue = new Map<RunId, Promise<void>>();
@@ -32,7 +33,7 @@ async function advanceRun(services: Services, runId: RunId): Promise<void> {
     if (failed !== null) { await database.runs.fail(runId, failed); return; }
     if (tree.steps.every((step) => step.state === 'succeeded' || step.state === 'cached')) { await database.runs.succeed(runId); return; }
 
-    const changed = [await expandSteps(services, tree), await readyTasksOf(services, tree), await finishSteps(services, tree)];
+    const changed = [await expandSteps(services, tree), await readyTasksOf(services, tree), await beginSteps(services, tree), await finishSteps(services, tree)];
     if (!changed.includes(true) && tree.run.state !== 'queued') return;
   }
 }
@@ -65,8 +66,7 @@ async function expandSteps(services: Services, tree: RunTree): Promise<boolean> 
 
 async function readyTasksOf(services: Services, tree: RunTree): Promise<boolean> {
   let changed = false;
-  const plan = { steps: tree.steps.map(planOf) };
-  for (const { key, index } of readyTasks(plan, tree.steps)) {
+  for (const { key, index } of readyTasks({ steps: tree.steps.map(planOf) }, tree.steps)) {
     const step = stepByKey(tree, key);
     const task = step.tasks.find((candidate) => candidate.index === index);
     if (task === undefined) throw new TypeError(`no task ${String(index)} in step ${key}`);
@@ -75,20 +75,34 @@ async function readyTasksOf(services: Services, tree: RunTree): Promise<boolean>
   return changed;
 }
 
+/**
+ * A task whose equal is at work, in this run or another, waits for it with its key written down: it is looked at again when that task has ended,
+ * well or badly, and then takes its result over or is run itself. So equal work is done once, and no run depends on another's fate.
+ */
 async function readyTask(services: Services, tree: RunTree, step: RunTree['steps'][number], task: TaskRow): Promise<boolean> {
   const { database, log } = services;
+  const share = tree.run.spec.execution.cache && stepKinds[step.kind].cacheable;
   try {
+    // A task that waits has its key already: one question tells that it still waits, and nothing is written for it.
+    if (share && task.cacheKey !== null) {
+      if (await database.tasks.isAtWork(task.cacheKey)) return false;
+      const taken = await takeOver(services, task.id, task.cacheKey);
+      if (taken !== null) return taken;
+    }
     const prepared = await prepareTask(services, tree, step, task);
-    await database.steps.begin(step.id);
-    const equal = tree.run.spec.execution.cache && stepKinds[step.kind].cacheable ? await findReusable(services, prepared.cacheKey) : null;
-    return equal === null
-      ? await database.tasks.markReady(task.id, prepared)
-      : await database.tasks.markCached(task.id, { cacheKey: prepared.cacheKey, from: equal });
+    const taken = share && prepared.cacheKey !== task.cacheKey ? await takeOver(services, task.id, prepared.cacheKey) : null;
+    return taken ?? await database.tasks.markReady(task.id, { ...prepared, share }) === 'ready';
   } catch (error) {
     if (!(error instanceof SgpoError)) throw error;
     log.error({ runId: tree.run.id, taskId: task.id, step: step.key, code: error.code, error: error.message }, 'task cannot be prepared');
     return database.tasks.markFailed(task.id, failureOf(error));
   }
+}
+
+/** The result of an equal finished task becomes the task's own; null when there is none. */
+async function takeOver(services: Services, taskId: TaskId, cacheKey: string): Promise<boolean | null> {
+  const from = await findReusable(services, cacheKey);
+  return from === null ? null : services.database.tasks.markCached(taskId, { cacheKey, from });
 }
 
 /** An equal finished task whose files are still there. */
@@ -98,6 +112,15 @@ async function findReusable(services: Services, cacheKey: string): Promise<TaskI
   if (await services.store.verify(equal.output)) return equal.id;
   services.log.warn({ taskId: equal.id, digest: equal.output }, 'files of a finished equal task are gone: running it again');
   return null;
+}
+
+/** A step has begun when a task of it is more than pending. Found from the tree, so that a crash after the task's change loses nothing. */
+async function beginSteps(services: Services, tree: RunTree): Promise<boolean> {
+  let changed = false;
+  for (const step of tree.steps) {
+    if (step.state === 'pending' && step.tasks.some((task) => task.state !== 'pending')) changed = await services.database.steps.begin(step.id) || changed;
+  }
+  return changed;
 }
 
 /** A step has ended when its last task has: the merge of a sharded step, the one task of any other. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 
 /** Read once from the environment; the docstring of each variable is its documentation. */
@@ -6,6 +7,8 @@ const schema = z.object({
   REDIS_URL: z.url({ protocol: /^rediss?$/ }),
   /** Folder of the artifact store, shared with the workers. */
   SGPO_STORE: z.string().min(1),
+  /** Folder for files of remote data sets, each kept under its commit or version: what is there already is not fetched again. Default: `downloads` beside the store. */
+  SGPO_CACHE: z.string().min(1).optional(),
   /** Folders data sets and models may be read from, separated by ':'. */
   SGPO_DATA_ROOTS: z.string().min(1).transform((text) => text.split(':').filter((root) => root !== '')),
   /** host:port of every worker, separated by ','. */
@@ -27,6 +30,7 @@ export interface Config {
   readonly databaseUrl: string;
   readonly redisUrl: string;
   readonly store: string;
+  readonly cacheFolder: string;
   readonly dataRoots: readonly string[];
   readonly workers: readonly string[];
   readonly allowedHosts: readonly string[];
@@ -43,7 +47,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const tls = env.SGPO_WORKER_CA !== undefined && env.SGPO_WORKER_CERT !== undefined && env.SGPO_WORKER_KEY !== undefined
     ? { caFile: env.SGPO_WORKER_CA, certFile: env.SGPO_WORKER_CERT, keyFile: env.SGPO_WORKER_KEY } : null;
   return Object.freeze({
-    databaseUrl: env.DATABASE_URL, redisUrl: env.REDIS_URL, store: env.SGPO_STORE, dataRoots: env.SGPO_DATA_ROOTS, workers: env.SGPO_WORKERS,
+    databaseUrl: env.DATABASE_URL, redisUrl: env.REDIS_URL, store: env.SGPO_STORE, cacheFolder: env.SGPO_CACHE ?? join(env.SGPO_STORE, '..', 'downloads'), dataRoots: env.SGPO_DATA_ROOTS, workers: env.SGPO_WORKERS,
     allowedHosts: env.SGPO_ALLOWED_HOSTS, leaseMs: env.SGPO_LEASE_SECONDS * 1000, tls, logLevel: env.LOG_LEVEL,
   });
 }

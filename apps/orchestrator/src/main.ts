@@ -3,13 +3,16 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createFolderStore, createTables } from '@sgpo/artifacts';
 import { createDatabase } from '@sgpo/database';
+import { createLimits } from '@sgpo/llm';
 import { createQueues, startConsumer, startRelay } from '@sgpo/queue';
 import { pino } from 'pino';
-import type { AttemptId, RunId, TaskId } from '@sgpo/core';
+import type { AttemptId, DatasetId, RunId, TaskId } from '@sgpo/core';
 import { createAdvance } from './advance.ts';
+import { createBudgets } from './budgets.ts';
 import { readConfig, type Config } from './config.ts';
 import { followAttempt } from './follow.ts';
-import { runLocalTask } from './local/run-local.ts';
+import { createRegistrar } from './local/register.ts';
+import { createLocalRunner, localConcurrency } from './local/run-local.ts';
 import { placeTasks } from './place.ts';
 import { startReconciler } from './reconcile.ts';
 import type { Services } from './services.ts';
@@ -23,17 +26,20 @@ const tables = createTables({ store, temporaryRoot: join(config.store, 'tmp') })
 const queues = createQueues({ redisUrl: config.redisUrl });
 const registry = createWorkerRegistry({ addresses: config.workers, tls: config.tls, database, log });
 const services: Services = {
-  database, store, tables, registry, log, holder: `${hostname()}-${String(process.pid)}-${randomUUID()}`,
-  leaseMs: config.leaseMs, dataRoots: config.dataRoots, allowedHosts: config.allowedHosts, environment: process.env,
+  database, store, tables, registry, limits: createLimits(), budgets: createBudgets({ database }), log, holder: `${hostname()}-${String(process.pid)}-${randomUUID()}`,
+  leaseMs: config.leaseMs, dataRoots: config.dataRoots, cacheFolder: config.cacheFolder, allowedHosts: config.allowedHosts, environment: process.env,
 };
 
 const advance = createAdvance(services);
+const runLocal = createLocalRunner(services);
+const register = createRegistrar(services);
 const relay = await startRelay({ database, queues, intervalMs: 1_000, log });
 const consumers = [
   startConsumer({ queues, queue: 'advance', concurrency: 4, log, handle: ({ runId }) => advance(runId as RunId) }),
   startConsumer({ queues, queue: 'place', concurrency: 1, log, handle: () => placeTasks(services) }),
   startConsumer({ queues, queue: 'follow', concurrency: 256, log, handle: ({ attemptId }, signal) => followAttempt(services, attemptId as AttemptId, signal) }),
-  startConsumer({ queues, queue: 'local', concurrency: 4, log, handle: ({ taskId }, signal) => runLocalTask(services, taskId as TaskId, signal) }),
+  startConsumer({ queues, queue: 'local', concurrency: localConcurrency, log, handle: ({ taskId }, signal) => runLocal(taskId as TaskId, signal) }),
+  startConsumer({ queues, queue: 'register', concurrency: 2, log, handle: ({ datasetId }, signal) => register(datasetId as DatasetId, signal) }),
 ];
 const reconciler = startReconciler(services);
 log.info({ workers: config.workers }, 'orchestrator is up');

@@ -1,10 +1,10 @@
 import type { PublishedTable } from '@sgpo/artifacts';
-import { cacheKey, fillPrompt, stepKinds, type Message, type PromptName, type StepPlanOf } from '@sgpo/core';
+import { cacheKey, fillPrompt, SgpoError, stepKinds, type Digest, type Message, type PromptName, type StepPlanOf } from '@sgpo/core';
 import type { ArtifactInput, RunTree, TaskRow } from '@sgpo/database';
 import type { WorkerTaskSpec } from '@sgpo/worker-client';
 import type { LocalTaskSpec } from './local/local-task.ts';
 import type { Services } from './services.ts';
-import { inputOf, planOf, wholeInputOf } from './step-inputs.ts';
+import { inputOf, planOf, stepByKey, wholeInputOf } from './step-inputs.ts';
 import { tableSchemas } from './table-schemas.ts';
 
 type StepWithTasks = RunTree['steps'][number];
@@ -14,7 +14,8 @@ export interface PreparedTask { readonly spec: WorkerTaskSpec | LocalTaskSpec; r
 
 /**
  * Writes the tables a worker or teacher task reads (content-addressed, so that doing it twice does nothing) and freezes its spec.
- * Nothing that cannot change a result enters the key: neither shard numbers, nor addresses, nor limits of concurrency.
+ * Nothing that cannot change a result enters the key: neither shard numbers, nor addresses, nor how a teacher is called (mode, limits, budget,
+ * price, concurrency), nor how often a training saves a checkpoint.
  */
 export async function prepareTask(services: Services, tree: RunTree, step: StepWithTasks, task: TaskRow): Promise<PreparedTask> {
   const plan = planOf(step);
@@ -55,7 +56,7 @@ export async function prepareTask(services: Services, tree: RunTree, step: StepW
     }
     case 'sft': {
       const model = wholeInputOf(tree, step, 'model');
-      const dataset = wholeInputOf(tree, step, 'dataset');
+      const dataset = trainingSetOf(tree, step);
       return {
         spec: { kind: 'sft', model, dataset, ...plan.parameters, checkpointSeconds: tree.run.spec.execution.checkpointSeconds }, cacheKey: keyOf(plan.parameters, { model, dataset }),
         inputs: [{ role: 'model', digest: model }, { role: 'dataset', digest: dataset }],
@@ -63,26 +64,41 @@ export async function prepareTask(services: Services, tree: RunTree, step: StepW
     }
     case 'dpo': {
       const model = wholeInputOf(tree, step, 'policy');
-      const reference = wholeInputOf(tree, step, 'reference');
-      const dataset = wholeInputOf(tree, step, 'dataset');
+      const dataset = trainingSetOf(tree, step);
+      const reference = step.inputs['reference'] === undefined ? null : wholeInputOf(tree, step, 'reference');
       return {
         spec: { kind: 'dpo', model, reference, dataset, ...plan.parameters, checkpointSeconds: tree.run.spec.execution.checkpointSeconds },
-        cacheKey: keyOf(plan.parameters, { model, reference, dataset }),
-        inputs: [{ role: 'policy', digest: model }, { role: 'reference', digest: reference }, { role: 'dataset', digest: dataset }],
+        cacheKey: keyOf(plan.parameters, { model, dataset, ...(reference === null ? {} : { reference }) }),
+        inputs: [{ role: 'policy', digest: model }, ...(reference === null ? [] : [{ role: 'reference', digest: reference }]), { role: 'dataset', digest: dataset }],
       };
     }
     case 'import-model':
+      // What a user calls the model: an error names the field of the spec.
+      return { spec: { kind: 'import-model', parameters: plan.parameters, field: step.key === 'import-teacher' ? 'teacher.weights' : 'model' }, cacheKey: keyOf(plan.parameters, {}), inputs: [] };
     case 'ingest':
     case 'filter':
     case 'build-sft':
     case 'pair':
     case 'measure':
+    case 'preview':
     case 'report': {
-      const inputs = plan.kind === 'report' ? {} : Object.fromEntries(Object.keys(step.inputs).map((role) => [role, wholeInputOf(tree, step, role)]));
+      // The inputs of a preview and of a report are there for the order alone: both read what the run has done from Postgres.
+      const inputs = plan.kind === 'report' || plan.kind === 'preview' ? {} : Object.fromEntries(Object.keys(step.inputs).map((role) => [role, wholeInputOf(tree, step, role)]));
       const spec = { kind: plan.kind, parameters: plan.parameters, inputs } as LocalTaskSpec;
       return { spec, cacheKey: keyOf(plan.parameters, inputs), inputs: Object.entries(inputs).map(([role, digest]) => ({ role, digest })) };
     }
   }
+}
+
+/** Throws DATASET.NO_ROWS_LEFT, with what became of the rows, for a set that nothing can be learnt from. */
+function trainingSetOf(tree: RunTree, step: StepWithTasks): Digest {
+  const digest = wholeInputOf(tree, step, 'dataset');
+  const source = stepByKey(tree, step.inputs['dataset'] ?? '');
+  if (source.rowsOut !== 0) return digest;
+  const reasons = Object.entries(source.dropped ?? {}).map(([reason, rows]) => `${reason} ${String(rows)}`).join(', ');
+  throw new SgpoError('DATASET.NO_ROWS_LEFT', `none of the ${String(source.rowsIn)} rows of ${source.key} is left to train on; dropped: ${reasons}`, {
+    remedy: 'Look at the answers and their reasons in a preview (POST /v1/runs:preview); give more rows, more sampling.maxNewTokens, or change rules',
+  });
 }
 
 /** An input that was written for this task alone: recorded with it. */
@@ -110,15 +126,16 @@ async function writeRequests(services: Services, tree: RunTree, step: StepWithTa
   return services.tables.write(tableSchemas.requests, requests());
 }
 
-/** What is scored: given answers under their prompts, or the references with the answers beside them for chrF. */
+/** What is scored: given answers under their prompts, or the references, with the answers beside them for chrF where there are any. */
 async function writeScoreInput(services: Services, tree: RunTree, step: StepWithTasks, task: TaskRow, plan: StepPlanOf<'score'>): Promise<PublishedTable> {
+  const hasAnswers = step.inputs['answers'] !== undefined;
   const joined = services.tables.join({
     rows: { source: inputOf(tree, step, task, 'rows'), columns: { prompt: 'prompt', reference: 'response' } },
-    answers: { source: inputOf(tree, step, task, 'answers'), columns: { answer: 'text', answerDrop: 'drop_reason' } },
+    ...(hasAnswers ? { answers: { source: inputOf(tree, step, task, 'answers'), columns: { answer: 'text', answerDrop: 'drop_reason' } } } : {}),
   }, shardRange(task));
   async function* rows() {
     for await (const row of joined) {
-      const answer = row['answerDrop'] === null && typeof row['answer'] === 'string' ? row['answer'] : null;
+      const answer = hasAnswers && row['answerDrop'] === null && typeof row['answer'] === 'string' ? row['answer'] : null;
       const base = { id: row['id'] as string, pos: row['pos'] as number, messages: row['prompt'] as readonly Message[] };
       if (plan.parameters.of === 'reference') yield { ...base, response: row['reference'] as string, hypothesis: answer };
       else if (answer !== null) yield { ...base, response: answer, hypothesis: null };

@@ -18,11 +18,13 @@ async function reconcile(services: Services): Promise<void> {
     if (ended) log.warn({ attemptId: id }, 'local step lost its process: starting it again');
   }
   const active: readonly RunId[] = await database.runs.active();
+  const registering = await database.datasets.unfinished();
   await database.outbox.add([
     ...forgotten.localTasks.map((taskId) => ({ queue: 'local' as const, payload: { taskId } })),
     ...forgotten.unheldAttempts.map((attemptId) => ({ queue: 'follow' as const, payload: { attemptId } })),
     ...(forgotten.readyWorkerTasks > 0 ? [{ queue: 'place' as const, payload: {} }] : []),
     ...active.map((runId) => ({ queue: 'advance' as const, payload: { runId } })),
+    ...registering.map((datasetId) => ({ queue: 'register' as const, payload: { datasetId } })),
   ]);
 }
 

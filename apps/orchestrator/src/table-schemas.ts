@@ -2,8 +2,12 @@ import type { TableSchema } from '@sgpo/artifacts';
 
 /** Columns of every table this product writes; workers' tables as in worker.proto. */
 export const tableSchemas = {
-  /** Rows of a data set after ingest. */
+  /** Rows of a data set after ingest; source_row counts the rows of its files, from 0. */
   rows: { id: 'string', pos: 'int', prompt: 'messages', response: 'string', source_row: 'int' },
+  /** The same of a set of conversations, for Step 0. */
+  conversations: { id: 'string', pos: 'int', messages: 'messages', source_row: 'int' },
+  /** The same of given pairs. */
+  preferences: { id: 'string', pos: 'int', prompt: 'messages', chosen: 'string', rejected: 'string', source_row: 'int' },
   /** What a model is asked, for generate and teach. */
   requests: { id: 'string', pos: 'int', messages: 'messages' },
   scoreInput: { id: 'string', pos: 'int', messages: 'messages', response: 'string', hypothesis: 'string' },

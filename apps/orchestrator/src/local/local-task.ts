@@ -1,23 +1,32 @@
 import type { Published } from '@sgpo/artifacts';
-import type { Digest, StepParameters, TeacherOptions } from '@sgpo/core';
+import type { Digest, EndpointTeacher, StepParameters } from '@sgpo/core';
 import type { AttemptRow, RowCounts, TaskResult, TaskRow } from '@sgpo/database';
 import type { Services } from '../services.ts';
 
-type WholeKind = 'import-model' | 'ingest' | 'filter' | 'build-sft' | 'pair' | 'measure' | 'report';
+type WholeKind = 'ingest' | 'filter' | 'build-sft' | 'pair' | 'measure' | 'preview' | 'report';
 
 /** Frozen with the task when it becomes ready; holds all a local step needs. */
 export type LocalTaskSpec =
   | { readonly kind: 'merge'; readonly of: 'generate' | 'teach' | 'score'; readonly shards: readonly Digest[] }
-  | { readonly kind: 'teach'; readonly requests: Digest; readonly teacher: TeacherOptions }
+  | { readonly kind: 'teach'; readonly requests: Digest; readonly teacher: EndpointTeacher }
+  /** `field`: where the spec of the run names the model. */
+  | { readonly kind: 'import-model'; readonly parameters: StepParameters['import-model']; readonly field: 'model' | 'teacher.weights' }
   | { readonly [Kind in WholeKind]: { readonly kind: Kind; readonly parameters: StepParameters[Kind]; readonly inputs: Readonly<Record<string, Digest>> } }[WholeKind];
 
 type LocalTaskSpecOf<Kind extends LocalTaskSpec['kind']> = Extract<LocalTaskSpec, { readonly kind: Kind }>;
+
+/**
+ * Why a step is told to stop, as the reason of its signal. canceled: nobody wants the result. shutdown: this process ends, and the step is taken up again
+ * elsewhere or later. taken: this process could not keep its hold, and another one has the step already. Work that was paid for and that is still under
+ * way at others is given up for `canceled` alone.
+ */
+export type StopReason = 'canceled' | 'shutdown' | 'taken';
 
 export interface LocalContext {
   readonly services: Services;
   readonly task: TaskRow;
   readonly attempt: AttemptRow;
-  /** Aborts on cancel, on loss of the attempt, and on shutdown. */
+  /** Aborts with a StopReason. */
   readonly signal: AbortSignal;
   readonly progress: (done: number, total: number) => void;
 }

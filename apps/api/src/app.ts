@@ -6,15 +6,21 @@ import { fastify, LogController } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import { requireToken } from './auth.ts';
+import { createCallerSignals } from './caller-signal.ts';
 import type { Config } from './config.ts';
 import type { Dependencies } from './dependencies.ts';
 import { answerFrameworkError, handleErrors } from './errors.ts';
 import { describeApi } from './openapi.ts';
 import { addArtifactRoutes } from './routes/artifacts.ts';
+import { addDatasetRoutes } from './routes/datasets.ts';
+import { addEstimateRoutes } from './routes/estimates.ts';
 import { addEventRoutes } from './routes/events.ts';
+import { addPreviewRoutes } from './routes/previews.ts';
+import { addRecipeRoutes } from './routes/recipes.ts';
 import { addResultRoutes } from './routes/results.ts';
 import { addRunRoutes } from './routes/runs.ts';
 import { addServiceRoutes } from './routes/service.ts';
+import { addStudyRoutes } from './routes/studies.ts';
 
 /** A spec is a few kilobytes; rows never travel inline. */
 const bodyLimitBytes = 256 * 1024;
@@ -42,7 +48,13 @@ export async function buildApp(dependencies: Dependencies, { logLevel }: Pick<Co
   addServiceRoutes(app, dependencies);
   await app.register((v1, _, done) => {
     requireToken(v1, dependencies.database.tokens);
-    addRunRoutes(v1, dependencies);
+    const signalOf = createCallerSignals(v1);
+    addRunRoutes(v1, dependencies, signalOf);
+    addEstimateRoutes(v1, dependencies, signalOf);
+    addPreviewRoutes(v1, dependencies, signalOf);
+    addStudyRoutes(v1, dependencies, signalOf);
+    addDatasetRoutes(v1, dependencies, signalOf);
+    addRecipeRoutes(v1);
     addEventRoutes(v1, dependencies);
     addResultRoutes(v1, dependencies);
     addArtifactRoutes(v1, dependencies);

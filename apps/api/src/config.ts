@@ -1,4 +1,4 @@
-import { isAbsolute } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 
 /** Settings of the API process. */
@@ -7,6 +7,8 @@ export interface Config {
   readonly listen: { readonly host: string; readonly port: number };
   /** Folder of the artifact store. */
   readonly store: string;
+  /** Folder that remote data sets are downloaded to. */
+  readonly cacheFolder: string;
   /** Folders that data sets and models of a spec may lie in. */
   readonly dataRoots: readonly string[];
   /** `host` or `host:port` of teachers on loopback or private addresses. */
@@ -31,6 +33,7 @@ const environmentSchema = z.object({
   SGPO_LISTEN: z.string().regex(/^(?:[^\s:[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, { error: 'must be host:port, such as 127.0.0.1:8080 or [::1]:8080' })
     .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535, { error: 'has a port above 65535' }).default('127.0.0.1:8080'),
   SGPO_STORE: z.string({ error: 'is not set: give the folder of the artifact store' }).refine(isAbsolute, { error: 'must be an absolute folder' }),
+  SGPO_CACHE: z.string().refine(isAbsolute, { error: 'must be an absolute folder' }).optional(),
   SGPO_DATA_ROOTS: z.string({ error: 'is not set: give the folders that data sets and models may lie in, separated by :' })
     .transform((text) => listOf(text, ':')).pipe(z.array(z.string().refine(isAbsolute, { error: 'must hold absolute folders only, separated by :' })).min(1, { error: 'names no folder' })),
   SGPO_ALLOWED_HOSTS: z.string().default('').transform((text) => listOf(text, ',')),
@@ -45,10 +48,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const parsed = environmentSchema.safeParse(given);
   const wrong = parsed.success ? [] : parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`);
   if (!parsed.success || unknown.length > 0) throw new ConfigError([...new Set([...wrong, ...unknown])]);
-  const { DATABASE_URL, SGPO_LISTEN, SGPO_STORE, SGPO_DATA_ROOTS, SGPO_ALLOWED_HOSTS, LOG_LEVEL } = parsed.data;
+  const { DATABASE_URL, SGPO_LISTEN, SGPO_STORE, SGPO_CACHE, SGPO_DATA_ROOTS, SGPO_ALLOWED_HOSTS, LOG_LEVEL } = parsed.data;
   const colon = SGPO_LISTEN.lastIndexOf(':');
   return Object.freeze({
     databaseUrl: DATABASE_URL, listen: { host: SGPO_LISTEN.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(SGPO_LISTEN.slice(colon + 1)) },
-    store: SGPO_STORE, dataRoots: SGPO_DATA_ROOTS, allowedHosts: SGPO_ALLOWED_HOSTS, logLevel: LOG_LEVEL,
+    store: SGPO_STORE, cacheFolder: SGPO_CACHE ?? join(SGPO_STORE, '..', 'downloads'), dataRoots: SGPO_DATA_ROOTS, allowedHosts: SGPO_ALLOWED_HOSTS, logLevel: LOG_LEVEL,
   });
 }

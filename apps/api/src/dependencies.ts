@@ -9,6 +9,10 @@ export interface Dependencies {
   readonly dataRoots: readonly string[];
   /** Teachers on loopback or private addresses that may be used: `host` or `host:port`. */
   readonly allowedHosts: readonly string[];
-  /** How often an open event stream asks the database for news. */
+  /** Where tokens and addresses of remote data sets are named; read by name, never shown. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Folder that remote data sets are downloaded to. */
+  readonly cacheFolder: string;
+  /** How often an open event stream, and a preview that is waited for, asks the database for news. */
   readonly eventPollMs: number;
 }

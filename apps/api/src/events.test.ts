@@ -85,7 +85,7 @@ describe('a stream of events', () => {
     await api.database.runs.start(id);
     const step = (await api.database.runs.tree(id))!.steps[0]!;
     await api.database.steps.begin(step.id);
-    await api.database.tasks.markReady(step.tasks[0]!.id, { cacheKey: id.padEnd(64, '0').slice(0, 64), spec: {}, inputs: [] });
+    await api.database.tasks.markReady(step.tasks[0]!.id, { cacheKey: id.padEnd(64, '0').slice(0, 64), spec: {}, inputs: [], share: false });
     const attempt = await api.database.attempts.claimLocal({ taskId: step.tasks[0]!.id, holder: 'test', holdMs: 60_000 });
     await api.database.attempts.report(attempt!.id, { lastSequence: 0, events: Array.from({ length: 450 }, (_, n) => ({ type: 'task.log' as const, data: { n, text: 'two\nlines' } })) });
     await api.database.runs.fail(id, { code: 'WORKER.FAILED', message: 'm', remedy: 'r' });

@@ -10,7 +10,9 @@ async function main(): Promise<void> {
   const config = readConfig(process.env);
   const database = createDatabase({ url: config.databaseUrl });
   const store = createFolderStore({ root: config.store });
-  const app = await buildApp({ database, store, dataRoots: config.dataRoots, allowedHosts: config.allowedHosts, eventPollMs: 500 }, config);
+  const app = await buildApp({
+    database, store, dataRoots: config.dataRoots, allowedHosts: config.allowedHosts, environment: process.env, cacheFolder: config.cacheFolder, eventPollMs: 500,
+  }, config);
 
   let stopping = false;
   const stop = async (reason: string): Promise<void> => {

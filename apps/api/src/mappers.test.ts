@@ -4,7 +4,7 @@ import { fractionOf, toMetrics } from './mappers.ts';
 describe('fractionOf', () => {
   it('is 1 for a run that has succeeded, and for no other', () => {
     expect(fractionOf({ state: 'succeeded', tasksDone: 3, tasksTotal: 3 })).toBe(1);
-    for (const state of ['queued', 'running', 'canceling', 'failed', 'canceled'] as const) {
+    for (const state of ['queued', 'running', 'paused', 'canceling', 'failed', 'canceled'] as const) {
       expect(fractionOf({ state, tasksDone: 3, tasksTotal: 3 })).toBeLessThan(1);
       expect(fractionOf({ state, tasksDone: 1, tasksTotal: 4 })).toBe(0.25);
       expect(fractionOf({ state, tasksDone: 0, tasksTotal: 0 })).toBe(0);

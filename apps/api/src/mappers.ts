@@ -1,6 +1,8 @@
-import type { Artifact, Metrics, Run, RunDetail, RunEvent } from '@sgpo/contracts';
+import type { Artifact, Dataset, Metrics, Run, RunDetail, RunEvent, Study } from '@sgpo/contracts';
+import { costOfTeacher, isTerminal } from '@sgpo/core';
 import type { Failure } from '@sgpo/core';
-import type { ArtifactRecord, EventRow, MetricRow, RowCounts, RunRow, RunTree, StepRow, TaskRow } from '@sgpo/database';
+import type { ArtifactRecord, DatasetRow, EventRow, MetricRow, RowCounts, RunRow, RunTree, Spent, StepRow, StudyRow, TaskRow } from '@sgpo/database';
+import { toWire } from './wire.ts';
 
 /** Rows of the database in the form REST shows them. */
 
@@ -24,15 +26,25 @@ export function fractionOf({ state, tasksDone, tasksTotal }: Pick<RunRow, 'state
 export function toRun(row: RunRow): Run {
   return {
     id: row.id, name: row.name, preset: row.preset, state: row.state, failure: toFailure(row.failure),
-    progress: { tasksDone: row.tasksDone, tasksTotal: row.tasksTotal, fraction: fractionOf(row) },
+    progress: { tasksDone: row.tasksDone, tasksTotal: row.tasksTotal, fraction: fractionOf(row) }, pauseReason: row.pauseReason, budget: { ...row.budget }, preview: row.spec.preview !== null,
+    study: toStudyEntry(row),
     createdAt: time(row.createdAt), updatedAt: time(row.updatedAt), startedAt: moment(row.startedAt), endedAt: moment(row.endedAt),
   };
 }
 
-export function toRunDetail({ run, steps }: RunTree): RunDetail {
-  const { recipe } = run.spec;
-  return { ...toRun(run), spec: { ...run.spec, recipe: { ...recipe, targets: [...recipe.targets] } }, steps: steps.map((step) => ({ ...toStep(step), tasks: step.tasks.map(toTask) })) };
+function toStudyEntry({ studyId, studyEntry }: RunRow): Run['study'] {
+  if (studyId === null || studyEntry === null) return null;
+  const { label, model, seed } = studyEntry;
+  return { id: studyId, label, model, seed };
 }
+
+/** `spent`: what the run was charged. */
+export function toRunDetail({ run, steps }: RunTree, spent: Spent): RunDetail {
+  return { ...toRun(run), spent: toSpent(run, spent), spec: toWire(run.spec), steps: steps.map((step) => ({ ...toStep(step), tasks: step.tasks.map(toTask) })) };
+}
+
+const toSpent = ({ spec }: RunRow, { calls, promptTokens, completionTokens }: Spent): RunDetail['spent'] =>
+  ({ calls, promptTokens, completionTokens, cost: costOfTeacher(spec.teacher, { promptTokens, completionTokens }) });
 
 type StepWithoutTasks = Omit<RunDetail['steps'][number], 'tasks'>;
 
@@ -67,3 +79,17 @@ export function toMetrics(rows: readonly MetricRow[]): Metrics {
 export const toArtifact = (record: ArtifactRecord): Artifact => ({
   digest: record.digest, kind: record.kind, bytes: record.bytes, rows: record.rows, files: record.files.map((file) => ({ ...file })), meta: { ...record.meta }, createdAt: time(record.createdAt),
 });
+
+/** A study is running while one of its runs has not ended: a paused run goes on. */
+export function toStudy({ id, name, createdAt }: StudyRow, runs: readonly RunRow[]): Study {
+  const state = runs.some((run) => !isTerminal('run', run.state)) ? 'running' : runs.every((run) => run.state === 'succeeded') ? 'succeeded' : 'failed';
+  return { id, name, state, createdAt: time(createdAt), runs: runs.map(toRun) };
+}
+
+export function toDataset(row: DatasetRow): Dataset {
+  const { name, state, source, license, schema, counts: found, sha256, preview, failure, createdAt, updatedAt } = row;
+  return {
+    name, state, as: row.space, source: toWire(source), license, schema: schema === null ? null : { format: schema.format, columns: [...schema.columns] }, counts: found === null ? null : toWire(found),
+    sha256, preview: preview === null ? null : preview.map((one) => toWire(one as Record<string, unknown>)), failure: toFailure(failure), createdAt: time(createdAt), updatedAt: time(updatedAt),
+  };
+}

@@ -9,7 +9,10 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       openapi: '3.1.0',
       info: { title: 'SGPO Fleet', version: '0.1.0', description: 'Runs of Self-Guided Preference Optimisation: started, followed, and their results.' },
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
-      tags: [{ name: 'runs', description: 'Runs and what became of them' }, { name: 'artifacts', description: 'Tables, models and reports' }, { name: 'service', description: 'Health' }],
+      tags: [
+        { name: 'runs', description: 'Runs and what became of them' }, { name: 'studies', description: 'Runs side by side' }, { name: 'datasets', description: 'Registered data sets' },
+        { name: 'artifacts', description: 'Tables, models and reports' }, { name: 'service', description: 'Recipes and health' },
+      ],
     },
     transform: (document) => nameTheRest(jsonSchemaTransform(document)),
     transformObject: (document) => withoutUnused(jsonSchemaTransformObject(document)),

@@ -1,5 +1,6 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { expandStudy } from '@sgpo/contracts';
 import { presetNames } from '@sgpo/core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -23,8 +24,9 @@ describe('POST /v1/runs', () => {
   });
 
   it('takes every preset, and the filled spec of a run again', async () => {
-    for (const preset of presetNames) {
-      const { id } = (await api.post(api.spec({ preset }))).json();
+    for (const { spec: body } of expandStudy({ name: 'all', base: api.base(), presets: presetNames }).runs) {
+      const { preset } = body;
+      const { id } = (await api.post(body)).json();
       const { spec } = (await api.call({ url: `/v1/runs/${String(id)}` })).json();
       expect((await api.post(spec)).statusCode, preset).toBe(201);
     }
@@ -92,6 +94,7 @@ describe('POST /v1/runs', () => {
 
   it('refuses data sets and models that cannot be used', async () => {
     const { root, outside } = api;
+    await mkdir(join(root, 'no-files'));
     await writeFile(join(root, 'empty.jsonl'), '\n\n');
     await writeFile(join(root, 'broken.jsonl'), '{"prompt": "a", "response": "b"}\n{"prompt":');
     await writeFile(join(root, 'columns.jsonl'), '{"question": "a", "answer": "b"}\n');
@@ -101,9 +104,11 @@ describe('POST /v1/runs', () => {
       [data({ policy: { path: join(outside, 'policy.jsonl') } }), 'DATASET.NOT_ALLOWED', 'data.policy.path'],
       [data({ policy: { path: join(root, '..', 'outside', 'policy.jsonl') } }), 'DATASET.NOT_ALLOWED', 'data.policy.path'],
       [data({ heldOut: { path: join(root, 'empty.jsonl') } }), 'DATASET.EMPTY', 'data.heldOut.path'],
-      [data({ improver: { path: join(root, 'broken.jsonl') } }), 'DATASET.MALFORMED_LINE', 'data.improver.path'],
+      [data({ improver: { path: join(root, 'broken.jsonl'), malformed: 'fail' } }), 'DATASET.MALFORMED_LINE', 'data.improver.path'],
       [data({ improver: { path: join(root, 'columns.jsonl') } }), 'DATASET.WRONG_COLUMNS', 'data.improver.path'],
-      [data({ improver: { path: root } }), 'DATASET.UNREADABLE', 'data.improver.path'],
+      [data({ improver: { path: join(root, 'no-files') } }), 'DATASET.EMPTY', 'data.improver.path'],
+      [{ preset: 'dpo', data: { preferences: { path: join(root, 'policy.jsonl') } }, teacher: null }, 'DATASET.WRONG_COLUMNS', 'data.preferences.path'],
+      [data({ sft: { path: join(root, 'nope.jsonl') } }), 'DATASET.NOT_FOUND', 'data.sft.path'],
       [{ model: { path: join(root, 'nope') } }, 'MODEL.NOT_FOUND', 'model.path'],
       [{ model: { path: join(outside, 'model') } }, 'MODEL.NOT_ALLOWED', 'model.path'],
       [{ model: { path: root } }, 'MODEL.INVALID_FOLDER', 'model.path'],

@@ -16,7 +16,7 @@ describe('/openapi.json', () => {
     const document = (await api.app.inject({ url: '/openapi.json' })).json() as { openapi: string; paths: Record<string, Record<string, Operation>>; components: { schemas: Record<string, unknown> } };
     expect(document.openapi).toBe('3.1.0');
     for (const [name, route] of Object.entries(routes)) {
-      const path = route.path.replaceAll(/:(\w+)/g, '{$1}').replace('*', '{path}');
+      const path = route.path.replaceAll(/(?<=\/):(\w+)/g, '{$1}').replace('*', '{path}');
       const operation = document.paths[path]?.[route.method.toLowerCase()];
       expect(operation?.operationId, path).toBe(name);
       expect(Object.keys(operation!.responses)).toEqual(expect.arrayContaining([...Object.keys(route.success), '500', ...(route.auth ? ['401'] : [])]));
@@ -52,7 +52,7 @@ describe('errors', () => {
   it('that nobody foresaw keep their text to themselves', async () => {
     const { database, store } = api;
     const broken = await buildApp({
-      database: { ...database, runs: { ...database.runs, list: () => Promise.reject(new Error('password=hunter2')) } }, store, dataRoots: [], allowedHosts: [], eventPollMs: 20,
+      database: { ...database, runs: { ...database.runs, list: () => Promise.reject(new Error('password=hunter2')) } }, store, dataRoots: [], allowedHosts: [], environment: {}, cacheFolder: '/nowhere', eventPollMs: 20,
     }, { logLevel: 'silent' });
     const answer = await broken.inject({ url: '/v1/runs', headers: { authorization: `Bearer ${api.token}` } });
     expect([answer.statusCode, answer.json().code, answer.json().detail]).toEqual([500, 'SERVICE.INTERNAL', 'Something failed inside the service']);
@@ -64,7 +64,7 @@ describe('errors', () => {
 describe('/readyz', () => {
   it('answers 503 when Postgres does not', async () => {
     const database = createDatabase({ url: 'postgres://nobody@127.0.0.1:1/none' });
-    const app = await buildApp({ database, store: api.store, dataRoots: [], allowedHosts: [], eventPollMs: 20 }, { logLevel: 'silent' });
+    const app = await buildApp({ database, store: api.store, dataRoots: [], allowedHosts: [], environment: {}, cacheFolder: '/nowhere', eventPollMs: 20 }, { logLevel: 'silent' });
     const answer = await app.inject({ url: '/readyz' });
     expect([answer.statusCode, answer.json().code]).toEqual([503, 'SERVICE.NOT_READY']);
     expect((await app.inject({ url: '/healthz' })).json()).toEqual({ status: 'ok' });

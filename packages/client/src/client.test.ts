@@ -35,7 +35,7 @@ const stream = (text: string, end: 'ends' | 'breaks' = 'ends') => (response: Ser
 };
 const noContent = (response: ServerResponse): void => { response.writeHead(204).end(); };
 const event = (sequence: number): string => `id: ${String(sequence)}\nevent: task.log\ndata: ${JSON.stringify({ sequence, at: '2026-01-01T00:00:00.000Z', type: 'task.log', stepKey: null, taskId: null, data: {} })}\n\n`;
-const run = { id: 'run_1', name: null, preset: 'sgpo', state: 'queued', failure: null, progress: { tasksDone: 0, tasksTotal: 1, fraction: 0 }, createdAt: '2026-01-01T00:00:00.000Z', updatedAt: '2026-01-01T00:00:00.000Z', startedAt: null, endedAt: null };
+const run = { id: 'run_1', name: null, preset: 'sgpo', state: 'queued', failure: null, progress: { tasksDone: 0, tasksTotal: 1, fraction: 0 }, pauseReason: null, budget: { tokens: null, cost: null }, preview: false, study: null, createdAt: '2026-01-01T00:00:00.000Z', updatedAt: '2026-01-01T00:00:00.000Z', startedAt: null, endedAt: null };
 const spec = { preset: 'sgpo', model: { path: 'm' }, data: { improver: { path: 'i' }, policy: { path: 'p' } }, teacher: { baseUrl: 'http://h/v1', model: 't' } } as const;
 
 const failure = async (promise: Promise<unknown>): Promise<ApiError> => {
@@ -51,6 +51,32 @@ describe('calls', () => {
     expect(requests[0]).toMatchObject({ method: 'POST', url: '/v1/runs', headers: { 'authorization': 'Bearer sgpo_t', 'idempotency-key': 'k', 'content-type': 'application/json' }, body: JSON.stringify(spec) });
     expect((await client.listRuns({ limit: 3, state: 'queued' })).runs).toHaveLength(1);
     expect(requests[1]!.url).toBe('/v1/runs?limit=3&state=queued');
+  });
+
+  it('reach every route by its own address', async () => {
+    const page = { next: null };
+    const study = { id: 's', name: 'n', state: 'running', createdAt: run.createdAt, runs: [run] };
+    const set = { name: 'd', state: 'registering', as: 'policy', source: { path: 'p', hub: null, dataset: null, limit: null, format: 'auto', columns: null, malformed: 'drop', dropFlagged: [], sha256: null }, license: null, schema: null, counts: null, sha256: null, preview: null, failure: null, createdAt: run.createdAt, updatedAt: run.createdAt };
+    const estimate = { steps: [], teacher: null, worker: { seconds: null, unknown: [] }, sets: [], prompts: [], assumptions: [] };
+    answers.push(json(200, estimate), json(202, { run, result: null }), json(202, run), json(201, study), json(200, study), json(200, { ...page, studies: [] }), json(200, { a: 1 }),
+      (response) => { response.writeHead(200, { 'content-type': 'text/markdown' }).end('# S'); }, json(202, set), json(200, set), json(200, { ...page, datasets: [set] }), json(200, { recipes: [] }));
+    expect(await client.estimateRun(spec)).toEqual(estimate);
+    expect(await client.previewRun(spec, { rows: 4 })).toEqual({ run, result: null });
+    await client.resumeRun('run_1', { budget: { tokens: 5 } });
+    await client.createStudy({ name: 'n', base: {}, presets: ['spin'] }, { idempotencyKey: 'k' });
+    await client.getStudy('s');
+    await client.listStudies({ limit: 2 });
+    expect(await client.studyReport('s')).toEqual({ a: 1 });
+    expect(await client.studyReportMarkdown('s')).toBe('# S');
+    await client.createDataset({ name: 'd', source: { path: 'p' }, as: 'policy' });
+    await client.getDataset('d');
+    await client.listDatasets();
+    await client.recipes();
+    expect(requests.map(({ method, url }) => `${method} ${url}`)).toEqual([
+      'POST /v1/runs:estimate', 'POST /v1/runs:preview?rows=4', 'POST /v1/runs/run_1/resume', 'POST /v1/studies', 'GET /v1/studies/s', 'GET /v1/studies?limit=2', 'GET /v1/studies/s/report',
+      'GET /v1/studies/s/report', 'POST /v1/datasets', 'GET /v1/datasets/d', 'GET /v1/datasets', 'GET /v1/recipes',
+    ]);
+    expect([requests[2]!.body, requests[3]!.headers['idempotency-key'], requests[7]!.headers['accept']]).toEqual(['{"budget":{"tokens":5}}', 'k', 'text/markdown']);
   });
 
   it('that are refused throw what the service said', async () => {

@@ -21,12 +21,14 @@ export function addResultRoutes(app: FastifyInstance, { database, store }: Depen
 
   addRoute(app, 'report', routes.report, async ({ params }, request, reply) => {
     const { steps, run } = await findTree(database, request, params.id);
-    const output = steps.find((step) => step.key === 'report')?.output ?? null;
-    if (output === null) {
+    // The last step of a run makes the one, that of a preview the other.
+    const last = steps.find(({ kind }) => kind === 'report' || kind === 'preview');
+    const output = last?.output ?? null;
+    if (last === undefined || output === null) {
       throw new SgpoError('RUN.NO_REPORT', `Run ${run.id} has no report: it is ${run.state}`, { remedy: 'The report is made by the last step; GET /v1/runs/{id} shows how far the run is' });
     }
     const asMarkdown = prefers(request.headers.accept, 'text/markdown', ['application/json']);
-    const { stream, bytes } = await store.openFile(output, asMarkdown ? 'report.md' : 'report.json');
+    const { stream, bytes } = await store.openFile(output, `${last.kind}.${asMarkdown ? 'md' : 'json'}`);
     return reply.type(asMarkdown ? 'text/markdown; charset=utf-8' : 'application/json; charset=utf-8').header('content-length', bytes).header('vary', 'accept').send(stream);
   });
 }

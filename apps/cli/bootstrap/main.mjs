@@ -1,5 +1,6 @@
+#!/usr/bin/env node
 /**
- * `node apps/cli/bootstrap/main.mjs COMMAND`: makes sure that everything is installed, then runs the command on Node 24.
+ * `npx sgpo COMMAND`, or `node apps/cli/bootstrap/main.mjs COMMAND`: makes sure that everything is installed, then runs the command on Node 24.
  * Uses nothing but what Node 20 brings, and does again only what has changed.
  */
 import { spawn } from 'node:child_process';
@@ -9,7 +10,7 @@ import { generateProtoPython, lint } from './checkers.mjs';
 import { checkNode, checkPassable, checkSpace, checkWritable, findPython } from './checks.mjs';
 import { stopRunning } from './commands.mjs';
 import { ensureModel } from './model.mjs';
-import { ensurePackages } from './npm-packages.mjs';
+import { arePackagesInPlace, ensurePackages } from './npm-packages.mjs';
 import { exitCodes, say, seconds, SetupError } from './output.mjs';
 import { home, node24, root, userFolder } from './paths.mjs';
 import { checkPort, parsePort, portOwner, portProblem } from './ports.mjs';
@@ -17,33 +18,51 @@ import { livingHolder } from './process-start.mjs';
 import { ensurePython, isFirstSetup } from './python-packages.mjs';
 import { withSetupLock } from './setup-lock.mjs';
 
-const usage = `Usage: npm run sgpo -- COMMAND [options]   (or npm run demo | start | test | lint)
+const usage = `Usage: npx sgpo COMMAND [options]   (before the first set-up: npm run sgpo -- COMMAND; or npm run demo | start | test | lint)
 
   demo               a whole small run on this machine, with its report
   start              the service with its own Postgres, Valkey, worker and teacher
+  launch -f FILE     a run or a study on a service that runs; or what it would cost
   test [SUITE]       tests: unit, python, e2e, or all of them
   token create NAME  a token for the REST API of this SGPO_HOME
   lint               every checker
   proto-python       Python messages from proto/
 
+Without any service:
+  recipes            the presets, what each needs, its options and defaults
+  plan               the steps of a preset or a spec
+  data check PATH    what a run would read of a data set, and what it would drop
+
   COMMAND --help     options of a command
 
 Environment: SGPO_HOME (default .sgpo in the checkout), SGPO_PORT (default 8080), SGPO_PYTHON, SGPO_TORCH_INDEX
 (package index for PyTorch alone: one with CPU builds saves gigabytes on a machine without a GPU), DATABASE_URL, REDIS_URL.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 set-up failed, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage or unusable input, 3 set-up failed, 130 interrupted.
 `;
 
 /**
- * What each command needs. `serves`: it listens on the API's port.
- * @type {Record<string, {layers: readonly ('torch' | 'base' | 'embedded' | 'model' | 'dev')[], model: boolean, serves: boolean}>}
+ * @typedef {object} Needs What a command needs beside the packages of npm.
+ * @property {readonly ('torch' | 'base' | 'embedded' | 'model' | 'dev')[]} layers of Python packages
+ * @property {boolean} model the small model
+ * @property {boolean} serves it listens on the API's port
+ * @property {boolean} home it keeps something in SGPO_HOME
  */
+
+/** @type {Needs} */
+const packagesAlone = { layers: [], model: false, serves: false, home: false };
+
+/** @type {Record<string, Needs>} */
 const commands = {
-  'demo': { layers: ['torch', 'base', 'embedded', 'model'], model: true, serves: true },
-  'start': { layers: ['torch', 'base', 'embedded', 'model'], model: true, serves: true },
-  'test': { layers: ['torch', 'base', 'embedded', 'model', 'dev'], model: true, serves: false },
-  'token': { layers: [], model: false, serves: false },
-  'lint': { layers: ['torch', 'base', 'dev'], model: false, serves: false },
-  'proto-python': { layers: ['torch', 'base', 'dev'], model: false, serves: false },
+  'demo': { layers: ['torch', 'base', 'embedded', 'model'], model: true, serves: true, home: true },
+  'start': { layers: ['torch', 'base', 'embedded', 'model'], model: true, serves: true, home: true },
+  'test': { layers: ['torch', 'base', 'embedded', 'model', 'dev'], model: true, serves: false, home: true },
+  'token': { ...packagesAlone, home: true },
+  'launch': packagesAlone,
+  'recipes': packagesAlone,
+  'plan': packagesAlone,
+  'data': packagesAlone,
+  'lint': { layers: ['torch', 'base', 'dev'], model: false, serves: false, home: true },
+  'proto-python': { layers: ['torch', 'base', 'dev'], model: false, serves: false, home: true },
 };
 
 const isRoot = process.getuid?.() === 0;
@@ -67,11 +86,14 @@ async function choosePort(command) {
   return String(port);
 }
 
-/** @param {string} command one of the table, or any other for the packages of npm alone */
+/** @param {string} command one of the table, or '' for the packages of npm alone */
 async function setUp(command) {
-  const { layers, model, serves } = commands[command] ?? { layers: [], model: false, serves: false };
+  const needs = commands[command] ?? packagesAlone;
+  const { layers, model, serves } = needs;
   const began = performance.now();
   checkNode(process.versions.node);
+  // Then nothing is written and nobody waited for: such a command also runs beside a set-up, and in a checkout that cannot be written.
+  if (!needs.home && arePackagesInPlace()) return;
   const fresh = !existsSync(home);
   checkWritable(root, 'the checkout');
   checkWritable(home, 'SGPO_HOME');

@@ -73,16 +73,23 @@ async function ensureBinaries() {
   if (!postgresIsComplete()) throw new SetupError(`${postgresFolder} lacks its symbolic links`, `remove node_modules and run the command again; npm must be allowed to run the install script of ${postgresPackage}`);
 }
 
+/** Beside the packages: it belongs to the checkout, and leaves with them. */
+const clientStamp = join(root, 'node_modules', '.sgpo-database-client');
+const clientInputs = () => fingerprint({ files: ['prisma/schema.prisma', 'prisma/generate.mjs', 'package-lock.json'].map((file) => join(root, file)) });
+const hasDatabaseClient = () => existsSync(join(root, 'packages/database/src/generated/client.ts')) && readStamp(clientStamp) === clientInputs();
+
 /** The database client is generated from the schema, into a folder that is not checked in. */
 async function ensureDatabaseClient() {
-  const inputs = fingerprint({ files: ['prisma/schema.prisma', 'prisma/generate.mjs', 'package-lock.json'].map((file) => join(root, file)) });
-  const stamp = join(root, 'node_modules', '.sgpo-database-client'); // beside the packages: it belongs to the checkout, and leaves with them
-  if (readStamp(stamp) === inputs && existsSync(join(root, 'packages/database/src/generated/client.ts'))) return;
+  if (hasDatabaseClient()) return;
+  const inputs = clientInputs();
   await timed('database client', () => runLogged('generating the database client', node24, ['prisma/generate.mjs'], {
     cwd: root, log: join(logs, 'setup-prisma.log'), fix: 'see the log; prisma/schema.prisma may not be valid',
   }));
-  writeStamp(stamp, inputs);
+  writeStamp(clientStamp, inputs);
 }
+
+/** True when ensurePackages would change nothing. */
+export const arePackagesInPlace = () => isUpToDate() && hasNode() && postgresIsComplete() && hasDatabaseClient();
 
 /** Everything a command in TypeScript needs. */
 export async function ensurePackages() {

@@ -22,6 +22,10 @@ const schema = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   /** A Redis or Valkey to use instead of the embedded one. */
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  /** Address of the API that `launch` speaks to. */
+  SGPO_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** Its token. */
+  SGPO_TOKEN: z.string().optional(),
   /** More folders that data sets and models may be read from, separated by ':'. */
   SGPO_DATA_ROOTS: list(':'),
   /** More private hosts that a teacher may have, separated by ','. */
@@ -34,6 +38,9 @@ export interface CliConfig {
   readonly apiPort: number;
   /** null: 127.0.0.1 with apiPort. */
   readonly listen: string | null;
+  /** API and token of `launch`; null: the one of this machine, and none. */
+  readonly remoteUrl: string | null;
+  readonly token: string | null;
   readonly databaseUrl: string | null;
   readonly redisUrl: string | null;
   readonly dataRoots: readonly string[];
@@ -53,7 +60,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): CliConfig {
   const home = resolve(env.INIT_CWD, env.SGPO_HOME);
   return {
     home, userFolder: env.INIT_CWD, apiPort: env.SGPO_PORT, listen: env.SGPO_LISTEN ?? null,
-    databaseUrl: env.DATABASE_URL ?? null, redisUrl: env.REDIS_URL ?? null,
+    remoteUrl: env.SGPO_URL ?? null, token: env.SGPO_TOKEN ?? null, databaseUrl: env.DATABASE_URL ?? null, redisUrl: env.REDIS_URL ?? null,
     dataRoots: [...new Set([checkout, env.INIT_CWD, join(home, 'models'), ...env.SGPO_DATA_ROOTS.map((root) => resolve(env.INIT_CWD, root))])],
     allowedHosts: env.SGPO_ALLOWED_HOSTS, python: join(home, 'venv', 'bin', 'python'),
   };

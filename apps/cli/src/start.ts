@@ -26,7 +26,7 @@ export async function runStart(config: CliConfig): Promise<number> {
     say(`  teacher  ${stack.teacher.baseUrl}  model ${stack.teacher.model}`);
     if (await stack.database.tokens.count(stack.teamId) === 0) {
       const { token } = await stack.database.tokens.create({ teamId: stack.teamId, name: 'first', expiresAt: null });
-      say(`  token    ${token}\n           shown this once; another: npm run sgpo -- token create NAME`);
+      say(`  token    ${token}\n           shown this once; another: npx sgpo token create NAME`);
     }
     await Promise.race([aborted(signal), stack.failed]);
     say('stopping');

@@ -2,11 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseRunSpec, type RunDetail } from '@sgpo/contracts';
+import { presetNames, type RunSpec } from '@sgpo/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createPainter } from './painter.ts';
 import { formatSeconds, formatStep, measureStep, type Sightings, type StepProgress } from './progress.ts';
 import { chooseLaunch, readRecord, writeRecord, type DemoRecord } from './record.ts';
-import { demoSpecFile, fillSpec, hashSpec, readSpecFile } from './spec.ts';
+import { readSpecFile, type SpecDocument } from '../spec-file.ts';
+import { demoSpecFile, fillSpec, hashSpec } from './spec.ts';
 
 let home: string;
 beforeEach(() => { home = mkdtempSync(join(tmpdir(), 'sgpo-demo-')); });
@@ -46,7 +48,7 @@ describe('the spec', () => {
   test('the demo is filled in and passes the checks of the API', () => {
     const spec = parseRunSpec(fillSpec(template, template, parts, { cache: false, seed: 11, preset: 'sgpo', shardRows: 16 }));
     expect(spec).toMatchObject({ seed: 11, preset: 'sgpo', model: { path: '/models/small' }, teacher: parts.teacher, execution: { cache: false, shardRows: 16 } });
-    expect(spec.data.improver.path).toMatch(/^\/.*examples\/data\/improver\.jsonl$/);
+    expect(spec.data.improver?.path).toMatch(/^\/.*examples\/data\/improver\.jsonl$/);
   });
   test('a copy of the demo keeps its changes and gets model and teacher; names of its own stay', () => {
     const file = join(home, 'mine.yaml');
@@ -56,6 +58,22 @@ describe('the spec', () => {
     expect(filled).toMatchObject({ preset: 'sgpo', model: { path: '/models/small' }, teacher: { maxTokens: 9, ...parts.teacher }, data: { improver: { path: join(home, 'rows.jsonl') } } });
     writeFileSync(file, 'model: {path: /mine}\nteacher: {baseUrl: "https://host/v1", model: big}\n');
     expect(fillSpec(readSpecFile(file), template, parts, { cache: true })).toMatchObject({ model: { path: '/mine' }, teacher: { baseUrl: 'https://host/v1', model: 'big' } });
+  });
+  test('another preset gets the sets of the demo that it needs, and not those it does not read', () => {
+    const of = (preset: string): RunSpec => parseRunSpec(fillSpec(template, template, parts, { cache: true, preset }));
+    const sets = (preset: string): string[] => Object.entries(of(preset).data).flatMap(([set, source]) => (typeof source === 'object' && source !== null ? [`${set} ${source.path!.split('/').at(-1)!}`] : []));
+    expect(sets('sft')).toEqual(['sft conversations.jsonl', 'heldOut heldout.jsonl']);
+    expect(sets('dpo')).toEqual(['preferences policy.jsonl', 'heldOut heldout.jsonl']);
+    expect(sets('sgpo')).toEqual(['improver improver.jsonl', 'policy policy.jsonl', 'heldOut heldout.jsonl']);
+    expect([of('spin').teacher, of('sgpo').teacher?.model]).toEqual([null, 'small']);
+    for (const preset of presetNames) expect(of(preset)).toMatchObject({ preset, seed: 7, model: { path: '/models/small' } });
+  });
+  test('a teacher is filled in where the recipe asks one, and weights of an earlier run are kept', () => {
+    const fill = (document: SpecDocument): object => fillSpec(document, template, parts, { cache: true });
+    expect(fill({ preset: 'sgpo' })).toMatchObject({ teacher: parts.teacher });
+    expect(fill({ preset: 'spin' })).not.toHaveProperty('teacher');
+    expect(fill({ preset: 'sgpo', recipe: { improver: 'kept' }, model: { from: { run: 'run_1' } } })).toEqual({ preset: 'sgpo', recipe: { improver: 'kept' }, model: { from: { run: 'run_1' } }, execution: {} });
+    expect(fill({ preset: 'sgpo', teacher: { source: 'policy' } })).toMatchObject({ teacher: { source: 'policy' } });
   });
   test('equal specs have equal hashes, another seed another', () => {
     const fill = (seed: number): string => hashSpec(fillSpec(template, template, parts, { cache: true, seed }));

@@ -2,16 +2,18 @@ import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ApiError, createClient, type Client } from '@sgpo/client';
 import type { Run, RunDetail, RunSpecBody } from '@sgpo/contracts';
-import { isTerminal, type Report, type TokenId } from '@sgpo/core';
+import { isTerminal, type Report, type RunSpec, type TokenId } from '@sgpo/core';
 import type { Database } from '@sgpo/database';
-import { CliError } from '../cli-error.ts';
+import { describeApiFailure } from '../api-failure.ts';
+import { exitCodes } from '../cli-error.ts';
 import type { CliConfig } from '../config.ts';
 import { aborted, interruptedExitCode, onInterrupt } from '../interrupts.ts';
+import { readSpecFile } from '../spec-file.ts';
 import { startStack, type Stack } from '../stack.ts';
-import { followRun } from './follow.ts';
+import { followRun, pausedLine } from './follow.ts';
 import { createPainter, type Painter } from './painter.ts';
 import { chooseLaunch, readRecord, writeRecord, type DemoRecord } from './record.ts';
-import { demoSpecFile, fillSpec, hashSpec, readSpecFile, type SpecChanges } from './spec.ts';
+import { demoSpecFile, fillSpec, hashSpec, type SpecChanges } from './spec.ts';
 import { locate, summarise } from './summary.ts';
 
 export interface DemoOptions extends SpecChanges {
@@ -51,7 +53,7 @@ export async function runDemo(config: CliConfig, options: DemoOptions): Promise<
       await endToken(stack.database, id, session, painter);
     }
   } catch (error) {
-    if (!signal.aborted) throw describe(error, config.home);
+    if (!signal.aborted) throw describeApiFailure(error, `logs: ${join(config.home, 'logs')}`);
     painter.say('stopping; run it again to go on');
     return interruptedExitCode;
   } finally {
@@ -89,7 +91,7 @@ function createSession(home: string, specHash: string, tokenId: TokenId): Sessio
 }
 
 interface OneRun {
-  readonly config: CliConfig; readonly options: DemoOptions; readonly client: Client; readonly body: RunSpecBody; readonly session: Session;
+  readonly config: CliConfig; readonly options: DemoOptions; readonly client: Client; readonly body: RunSpecBody | RunSpec; readonly session: Session;
   readonly painter: Painter; readonly signal: AbortSignal; readonly began: number;
 }
 
@@ -97,10 +99,14 @@ async function runOnce({ config, options, client, body, session, painter, signal
   const started = await launch(client, body, session, painter);
   painter.say(`Run ${started.id} (${started.preset})`);
   const run = await followRun(client, started.id, painter, signal);
+  if (run.state === 'paused') {
+    painter.say(pausedLine(run));
+    return exitCodes.failed;
+  }
   session.update({ finished: true });
   if (run.state !== 'succeeded') {
     explainFailure(run, config.home);
-    return 1;
+    return exitCodes.failed;
   }
   const report = await client.report(run.id) as unknown as Report; // written by this product as core describes it
   const digest = run.steps.find(({ kind }) => kind === 'report')?.output ?? '';
@@ -115,7 +121,7 @@ async function runOnce({ config, options, client, body, session, painter, signal
 }
 
 /** Begins the run, or finds the one that was interrupted. */
-async function launch(client: Client, body: RunSpecBody, session: Session, painter: Painter): Promise<Run> {
+async function launch(client: Client, body: RunSpecBody | RunSpec, session: Session, painter: Painter): Promise<Run> {
   const choice = chooseLaunch(session.current(), session.specHash);
   if (choice.cancelFirst !== null) await cancelUnfinished(client, choice.cancelFirst, painter);
   const run = await create(client, body, session, choice.idempotencyKey);
@@ -129,7 +135,7 @@ async function launch(client: Client, body: RunSpecBody, session: Session, paint
   return create(client, body, session, again.idempotencyKey);
 }
 
-async function create(client: Client, body: RunSpecBody, session: Session, idempotencyKey: string): Promise<Run> {
+async function create(client: Client, body: RunSpecBody | RunSpec, session: Session, idempotencyKey: string): Promise<Run> {
   session.update({ specHash: session.specHash, idempotencyKey, runId: null, finished: false });
   try {
     const run = await client.createRun(body, { idempotencyKey });
@@ -164,11 +170,4 @@ function explainFailure(run: RunDetail, home: string): void {
     if (failure !== null && failure.code !== run.failure?.code) lines.push(`  step ${step}: ${failure.code}: ${failure.message}`, `  fix: ${failure.remedy}`);
   }
   process.stderr.write(`${lines.join('\n')}\n  logs: ${join(home, 'logs')}\n`);
-}
-
-/** Failures of the API as the command shows them. */
-function describe(error: unknown, home: string): unknown {
-  if (!(error instanceof ApiError)) return error;
-  const problems = error.problems.map(({ field, message, fix }) => `\n  ${field}: ${message} (${fix})`).join('');
-  return new CliError(`${error.code}: ${error.detail}${problems}`, `${error.remedy} (logs: ${join(home, 'logs')})`, { cause: error });
 }

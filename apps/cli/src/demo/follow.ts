@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type Client } from '@sgpo/client';
-import type { Metrics, RunDetail } from '@sgpo/contracts';
+import type { Metrics, Run, RunDetail } from '@sgpo/contracts';
 import { isTerminal } from '@sgpo/core';
 import type { Painter } from './painter.ts';
 import { measureStep, type Sightings } from './progress.ts';
@@ -9,7 +9,7 @@ const pollMs = 1_000;
 /** Longest time without an answer: a restarted API is back within seconds. */
 const outageMs = 60_000;
 
-/** Shows the run until it has ended, and returns it as it then is. Throws what the API refuses, and the reason of `signal` when that aborts. */
+/** Shows the run until it has ended or pauses, and returns it as it then is. Throws what the API refuses, and the reason of `signal` when that aborts. */
 export async function followRun(client: Client, runId: string, painter: Painter, signal: AbortSignal): Promise<RunDetail> {
   const sightings: Sightings = new Map();
   let answered = Date.now();
@@ -20,7 +20,7 @@ export async function followRun(client: Client, runId: string, painter: Painter,
       const losses = run.steps.some(isTraining) ? lastLosses(await client.metrics(runId)) : new Map<string, number>();
       answered = Date.now();
       painter.paint(run.steps.map((step) => measureStep(step, answered, sightings, losses.get(step.key) ?? null)));
-      if (isTerminal('run', run.state)) return run;
+      if (isTerminal('run', run.state) || run.state === 'paused') return run;
     } catch (error) {
       const isOutage = error instanceof ApiError && (error.status === null || error.status === 503);
       if (!isOutage || Date.now() - answered > outageMs) throw error;
@@ -28,6 +28,10 @@ export async function followRun(client: Client, runId: string, painter: Painter,
     await sleep(pollMs, undefined, { signal }).catch(() => undefined); // the loop's head tells why
   }
 }
+
+/** What a paused run waits for. */
+export const pausedLine = ({ id, pauseReason }: Pick<Run, 'id' | 'pauseReason'>): string =>
+  `Run ${id} is paused (${pauseReason ?? 'no reason given'}): POST /v1/runs/${id}/resume goes on with it, with a larger budget where that was the reason`;
 
 const isTraining = ({ kind, state }: RunDetail['steps'][number]): boolean => (kind === 'sft' || kind === 'dpo') && state !== 'pending';
 

@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import type { RunSpecBody } from '@sgpo/contracts';
-import { parse, YAMLParseError } from 'yaml';
-import { z } from 'zod';
-import { CliError, hasCode } from '../cli-error.ts';
+import { join } from 'node:path';
+import { expandStudy, type RunSpecBody } from '@sgpo/contracts';
+import { presetNames, presetOf, setUses, trainsImprover, type RecipeOptions, type RunSpec, type SetUse } from '@sgpo/core';
 import { checkout } from '../config.ts';
+import { withAbsolutePaths, type SpecDocument } from '../spec-file.ts';
 
 export interface SpecChanges {
   readonly seed?: number;
@@ -23,60 +21,55 @@ export interface DemoParts {
   readonly userFolder: string;
 }
 
-const section = z.record(z.string(), z.unknown());
-/** Only what is filled in here; the API checks the whole. */
-const documentSchema = z.looseObject({
-  model: section.optional(), teacher: section.optional(), data: z.record(z.string(), section.nullable()).optional(), execution: section.optional(),
-});
-export type SpecDocument = z.infer<typeof documentSchema>;
-
 export const demoSpecFile = join(checkout, 'examples/demo.yaml');
 
-/** Throws CliError naming the file when it cannot be read, or is no mapping in YAML or JSON. */
-export function readSpecFile(file: string): SpecDocument {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new CliError(`The spec ${file} ${hasCode(error, 'ENOENT') ? 'does not exist' : `cannot be read: ${String(error)}`}`, 'give the path of a run spec, such as examples/demo.yaml', { cause: error });
-  }
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch (error) {
-    if (!(error instanceof YAMLParseError)) throw error;
-    throw new CliError(`The spec ${file} is not YAML: ${error.message}`, 'correct that line', { cause: error });
-  }
-  const document = documentSchema.safeParse(value);
-  if (!document.success) {
-    throw new CliError(`The spec ${file}: ${document.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`, 'write it as examples/demo.yaml is written');
-  }
-  return document.data;
-}
+/** Sets of the demo for presets that need them; demo.yaml has the others. */
+const demoSets: Readonly<Record<string, string>> = { sft: 'examples/data/conversations.jsonl', preferences: 'examples/data/policy.jsonl' };
 
 /**
  * The body of POST /v1/runs: model and teacher of the stack where `document` names none (or what `template`, the demo's own file, names as a
- * place-holder), absolute paths, and the changes that were asked for.
+ * place-holder), absolute paths, and the changes that were asked for. Another preset than that of `document` gets the sets it needs and not those
+ * it does not read; throws SgpoError when that is no spec.
  */
-export function fillSpec(document: SpecDocument, template: SpecDocument, parts: DemoParts, changes: SpecChanges): RunSpecBody {
-  const names = (given: unknown, placeholder: unknown): boolean => given !== undefined && given !== placeholder;
-  const model = names(document.model?.['path'], template.model?.['path']) ? absolute(document.model ?? {}, parts.userFolder) : { ...document.model, path: parts.modelPath };
-  const teacher = names(document.teacher?.['baseUrl'], template.teacher?.['baseUrl']) ? document.teacher : { ...document.teacher, ...parts.teacher };
-  const data = Object.entries(document.data ?? {}).map(([name, source]) => [name, source === null ? null : absolute(source, parts.userFolder)] as const);
+export function fillSpec(document: SpecDocument, template: SpecDocument, parts: DemoParts, changes: SpecChanges): RunSpecBody | RunSpec {
+  const preset = changes.preset ?? document['preset'];
+  const filled = { ...document, ...fillModel(document, template, parts), ...fillTeacher(document, template, parts, preset) };
   const execution = { ...document.execution, ...(changes.shardRows === undefined ? {} : { shardRows: changes.shardRows }), ...(changes.cache ? {} : { cache: false }) };
+  const changed = { ...filled, execution, ...(changes.seed === undefined ? {} : { seed: changes.seed }) };
   // The API refuses what is not a spec, and says why: only here is it called one unseen.
-  return {
-    ...document, model, teacher, data: Object.fromEntries(data), execution,
-    ...(changes.seed === undefined ? {} : { seed: changes.seed }), ...(changes.preset === undefined ? {} : { preset: changes.preset }),
-  } as unknown as RunSpecBody;
+  if (changes.preset === undefined) return withAbsolutePaths(changed, parts.userFolder) as unknown as RunSpecBody;
+  return ofPreset(changed, changes.preset, parts.userFolder);
 }
 
-function absolute(source: Readonly<Record<string, unknown>>, userFolder: string): Readonly<Record<string, unknown>> {
-  const { path } = source;
-  if (typeof path !== 'string') return source;
-  const here = resolve(userFolder, path);
-  return { ...source, path: existsSync(here) ? here : resolve(checkout, path) };
+/** A study of one run leaves out what its preset does not read. */
+function ofPreset(document: SpecDocument, preset: string, userFolder: string): RunSpec {
+  const known = presetNames.find((name) => name === preset);
+  const uses: Readonly<Record<string, SetUse>> = known === undefined ? {} : setUses(presetOf(known).options);
+  const missing = Object.entries(demoSets).flatMap(([set, path]) => (uses[set] === 'needed' ? [[set, { path }]] : []));
+  const rest = Object.fromEntries(Object.entries(document).filter(([name]) => name !== 'preset'));
+  const base = withAbsolutePaths({ ...rest, data: { ...Object.fromEntries(missing), ...document.data } }, userFolder);
+  const [run] = expandStudy({ name: 'demo', base, presets: [preset] }).runs;
+  if (run === undefined) throw new TypeError('a study of one preset has one run');
+  return run.spec;
+}
+
+const names = (given: unknown, placeholder: unknown): boolean => given !== undefined && given !== placeholder;
+
+function fillModel({ model }: SpecDocument, template: SpecDocument, parts: DemoParts): Pick<SpecDocument, 'model'> {
+  if (names(model?.['path'], template.model?.['path']) || model?.['artifact'] !== undefined || model?.['from'] !== undefined) return { model };
+  return { model: { ...model, path: parts.modelPath } };
+}
+
+/** A recipe that trains no improver asks no teacher; a source of its own needs no address. */
+function fillTeacher({ teacher, ...document }: SpecDocument, template: SpecDocument, parts: DemoParts, preset: unknown): Pick<SpecDocument, 'teacher'> {
+  if (names(teacher?.['source'], 'endpoint') || names(teacher?.['baseUrl'], template.teacher?.['baseUrl'])) return { teacher };
+  if (teacher === null || teacher === undefined) {
+    const known = presetNames.find((name) => name === preset);
+    const recipe = known === undefined ? null : { ...presetOf(known).options, ...(document['recipe'] as Partial<RecipeOptions> | undefined) };
+    if (recipe === null || !trainsImprover(recipe)) return teacher === undefined ? {} : { teacher };
+  }
+  return { teacher: { ...teacher, ...parts.teacher } };
 }
 
 /** Equal for equal bodies. */
-export const hashSpec = (body: RunSpecBody): string => createHash('sha256').update(JSON.stringify(body)).digest('hex');
+export const hashSpec = (body: RunSpecBody | RunSpec): string => createHash('sha256').update(JSON.stringify(body)).digest('hex');

@@ -1,39 +1,40 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Report } from '@sgpo/core';
+import { formatTable } from '../text-table.ts';
 import { formatSeconds } from './progress.ts';
 
 const number = (value: number | null, digits: number): string => (value === null ? '–' : value.toFixed(digits));
 
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) => `  ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ')}`.trimEnd());
-}
+/** All but names. */
+const numbersRight = { right: (column: number): boolean => column > 0 };
 
 /** The report in a few lines, for the terminal. */
 export function summarise(report: Report): string[] {
   const { filter, rounds, heldOut, teacher } = report;
   const kept = (['improved', 'external'] as const).flatMap((set) => {
-    const of = filter[set];
+    const of = filter?.[set] ?? null;
     return of === null ? [] : [`${set} ${String(of.kept)} of ${String(of.total)} (perplexity ${number(of.low, 1)} to ${number(of.high, 1)})`];
   });
-  const models = [
-    ...(heldOut.pi0 === null ? [] : [['π₀', heldOut.pi0] as const]), ...(heldOut.improver === null ? [] : [['improver', heldOut.improver] as const]),
-    ...heldOut.rounds.flatMap((measures, index) => (measures === null ? [] : [[`round ${String(index + 1)}`, measures] as const])),
-  ];
+  const models = heldOut.flatMap(({ title, measures }) => (measures === null ? [] : [[title, measures] as const]));
   return [
     ...(kept.length === 0 ? [] : [`Filter kept: ${kept.join('; ')}`]),
-    ...(rounds.length === 0 ? [] : ['Preference training:', ...table([
+    ...(rounds.length === 0 ? [] : ['Preference training:', ...formatTable([
       ['round', 'pairs', 'first loss', 'final loss', 'accuracy', 'margin'],
       ...rounds.map((round) => [String(round.round), String(round.pairs ?? '–'), number(round.firstLoss, 4), number(round.finalLoss, 4), number(round.rewardAccuracy, 2), number(round.rewardMargin, 4)]),
-    ])]),
-    ...(models.length === 0 ? [] : ['Held-out prompts:', ...table([
+    ], numbersRight)]),
+    ...(models.length === 0 ? [] : ['Held-out prompts:', ...formatTable([
       ['model', 'ref. perplexity', 'chrF', 'tokens', 'unfinished'],
       ...models.map(([name, { referencePerplexity, chrf, length, unfinished }]) => [name, number(referencePerplexity, 3), number(chrf, 2), number(length, 1), number(unfinished, 2)]),
-    ])]),
-    `Teacher: ${String(teacher.calls)} calls, ${String(teacher.reused)} answers reused, ${String(teacher.promptTokens)} + ${String(teacher.completionTokens)} tokens, cost ${teacher.cost === null ? 'unknown (no price in the spec)' : teacher.cost.toFixed(4)}`,
+    ], numbersRight)]),
+    ...(teacher === null ? [] : [formatTeacher(teacher)]),
     ...report.warnings.map(({ code, message }) => `Warning ${code}: ${message}`),
   ];
+}
+
+function formatTeacher({ source, calls, reused, batches, promptTokens, completionTokens, cost, costUnknown }: NonNullable<Report['teacher']>): string {
+  const asked = `${String(calls)} calls${batches === 0 ? '' : ` in ${String(batches)} batches`}, ${String(reused)} answers reused, ${String(promptTokens)} + ${String(completionTokens)} tokens`;
+  return `Teacher (${source}): ${asked}, cost ${cost === null ? `unknown (${costUnknown ?? 'no price'})` : cost.toFixed(4)}`;
 }
 
 /** Where the results lie: the models, and the report in both its forms. */

@@ -10,9 +10,7 @@ import { prepareValkey } from '../embedded/valkey.ts';
 import { interruptedExitCode, onInterrupt } from '../interrupts.ts';
 import { inSeconds } from '../parts.ts';
 import { addCounts, countJunit, countVitest, formatCounts, type Counts } from './counts.ts';
-
-export const suites = ['unit', 'python', 'e2e'] as const;
-export type Suite = (typeof suites)[number];
+import { suites, type Suite } from './suites.ts';
 
 const say = (line: string): void => { process.stdout.write(`${line}\n`); };
 

@@ -4,9 +4,10 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createFolderStore, createTables, type Row } from '@sgpo/artifacts';
 import { createClient, type Client } from '@sgpo/client';
 import type { RunDetail, RunSpecBody } from '@sgpo/contracts';
-import type { Report } from '@sgpo/core';
+import type { Digest, Report } from '@sgpo/core';
 import { startStack, type Stack } from '../../apps/cli/src/stack.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
@@ -20,9 +21,21 @@ export interface Fleet {
   readonly home: string;
   /** Folder the service may read data from. */
   readonly data: string;
+  /** The tiny model, and its weights without a chat template. */
+  readonly model: string;
+  readonly base: string;
   /** Launches a run and waits for its end. `watch` sees every poll. */
   run(spec: RunSpecBody, watch?: (run: RunDetail) => Promise<void> | void): Promise<{ readonly detail: RunDetail; readonly report: Report | null }>;
+  /** sgpo+step2 with everything it needs. */
   spec(changes?: Record<string, unknown>): RunSpecBody;
+  /** Every section that any preset reads: the base of a study. */
+  everything(): Record<string, unknown>;
+  /** Waits for the end of a run. */
+  wait(id: string, watch?: (run: RunDetail) => Promise<void> | void): Promise<{ readonly detail: RunDetail; readonly report: Report | null }>;
+  /** Rows of a table artifact. */
+  rows(digest: string | null): Promise<Row[]>;
+  /** A JSON call to the API. */
+  call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<{ readonly status: number; readonly body: T }>;
   stop(): Promise<void>;
 }
 
@@ -33,9 +46,10 @@ export async function startFleet(): Promise<Fleet> {
   symlinkSync(join(setUp, 'venv'), join(home, 'venv'));
   const data = join(home, 'data');
   const model = join(home, 'models/tiny');
+  const base = join(home, 'models/base');
   mkdirSync(data);
   mkdirSync(join(home, 'models'));
-  const made = spawnSync(python, [join(checkout, 'test/e2e/tiny_model.py'), join(checkout, 'examples/data/heldout.jsonl'), model], { encoding: 'utf8', env: { ...process.env, OMP_WAIT_POLICY: 'PASSIVE' } });
+  const made = spawnSync(python, [join(checkout, 'test/e2e/tiny_model.py'), join(checkout, 'examples/data/heldout.jsonl'), model, base], { encoding: 'utf8', env: { ...process.env, OMP_WAIT_POLICY: 'PASSIVE' } });
   if (made.status !== 0) throw new Error(`the tiny model was not made: ${made.stderr}`);
 
   const stack = await startStack({
@@ -58,20 +72,41 @@ export async function startFleet(): Promise<Fleet> {
     ...changes,
   }) as unknown as RunSpecBody;
 
-  return {
-    stack, client, token, home, data, spec,
-    async run(body, watch) {
-      const { id } = await client.createRun(body);
-      for (;;) {
-        const detail = await client.getRun(id);
-        if (['succeeded', 'failed', 'canceled'].includes(detail.state)) {
-          return { detail, report: detail.state === 'succeeded' ? await client.report(id) as unknown as Report : null };
-        }
-        await watch?.(detail);
-        await sleep(200);
+  const examples = (name: string, limit: number): Record<string, unknown> => ({ path: join(checkout, 'examples/data', name), limit });
+  const tables = createTables({ store: createFolderStore({ root: join(home, 'artifacts') }), temporaryRoot: data });
+
+  async function wait(id: string, watch?: (run: RunDetail) => Promise<void> | void): Promise<{ readonly detail: RunDetail; readonly report: Report | null }> {
+    for (;;) {
+      const detail = await client.getRun(id);
+      if (['succeeded', 'failed', 'canceled'].includes(detail.state)) {
+        return { detail, report: detail.state === 'succeeded' ? await client.report(id) as unknown as Report : null };
       }
+      await watch?.(detail);
+      await sleep(200);
+    }
+  }
+
+  return {
+    stack, client, token, home, data, model, base, spec, wait,
+    everything: () => {
+      const { preset: _, ...shared } = spec({
+        preference: { ...training, epochs: 2 }, sftTraining: { ...training, epochs: 1 },
+        data: {
+          sft: examples('conversations.jsonl', 12), improver: examples('improver.jsonl', 12), policy: examples('policy.jsonl', 12), preferences: examples('policy.jsonl', 12), heldOut: examples('heldout.jsonl', 4),
+        },
+      }) as unknown as Record<string, unknown>;
+      return shared;
+    },
+    run: async (body, watch) => wait((await client.createRun(body)).id, watch),
+    rows: (digest) => Array.fromAsync(tables.scan(digest as Digest)),
+    async call(method, path, body) {
+      const response = await fetch(`${stack.url}${path}`, {
+        method, headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }, ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return { status: response.status, body: await response.json() as never };
     },
     async stop() {
+      await tables.close();
       await stack.stop();
       rmSync(home, { recursive: true, force: true });
     },

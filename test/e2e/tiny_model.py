@@ -1,5 +1,5 @@
-"""Makes the model of the end-to-end tests: `tiny_model.py DATA.jsonl OUT`. Two layers, trained for seconds on {prompt, response} rows, so that
-it answers in words and knows when to stop; everything that runs on it is the real thing, only small.
+"""Makes the models of the end-to-end tests: `tiny_model.py DATA.jsonl OUT BASE`. Two layers, trained for seconds on {prompt, response} rows, so that
+OUT answers in words and knows when to stop; everything that runs on it is the real thing, only small. BASE has the same weights and no chat template.
 """
 
 from __future__ import annotations
@@ -61,11 +61,15 @@ def train(rows: list[dict[str, str]], tokenizer: PreTrainedTokenizerFast, steps:
 
 
 def main() -> None:
-    data, out = Path(sys.argv[1]), Path(sys.argv[2])
+    data, out, base = (Path(argument) for argument in sys.argv[1:4])
     rows = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
     tokenizer = make_tokenizer([f"{row['prompt']} {row['response']}" for row in rows])
-    train(rows, tokenizer, steps=150).save_pretrained(out)
+    model = train(rows, tokenizer, steps=150)
+    model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    tokenizer.chat_template = None
+    model.save_pretrained(base)
+    tokenizer.save_pretrained(base)
 
 
 if __name__ == "__main__":

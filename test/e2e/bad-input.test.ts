@@ -17,7 +17,7 @@ const file = (name: string, text: string): string => {
   return path;
 };
 const row = (n: number): string => JSON.stringify({ prompt: `What is ${String(n)} plus one?`, response: String(n + 1) });
-const policy = (path: string): Record<string, unknown> => ({ ...(fleet.spec() as unknown as { data: Record<string, unknown> }).data, policy: { path } });
+const policy = (path: string, options: Record<string, unknown> = {}): Record<string, unknown> => ({ ...(fleet.spec() as unknown as { data: Record<string, unknown> }).data, policy: { path, ...options } });
 
 async function post(body: unknown): Promise<{ readonly status: number; readonly problem: { code: string; detail: string; remedy: string; problems?: { field: string; message: string; fix: string }[] } }> {
   const response = await fetch(`${fleet.stack.url}/v1/runs`, {
@@ -38,13 +38,18 @@ describe('refused when it is sent', () => {
     ['a data set that does not exist', () => fleet.spec({ data: policy(join(fleet.data, 'nowhere.jsonl')) }), 'DATASET.NOT_FOUND', 'data.policy.path'],
     ['an empty data set', () => fleet.spec({ data: policy(file('empty.jsonl', '')) }), 'DATASET.EMPTY', 'data.policy.path'],
     ['wrong columns', () => fleet.spec({ data: policy(file('columns.jsonl', '{"question": "x", "answer": "y"}\n')) }), 'DATASET.WRONG_COLUMNS', 'data.policy.path'],
-    ['a truncated line', () => fleet.spec({ data: policy(file('cut.jsonl', `${row(1)}\n{"prompt": "What`)) }), 'DATASET.MALFORMED_LINE', 'data.policy.path'],
+    ['a truncated line, where none may be', () => fleet.spec({ data: policy(file('cut.jsonl', `${row(1)}\n{"prompt": "What`), { malformed: 'fail' }) }), 'DATASET.MALFORMED_LINE', 'data.policy.path'],
+    ['a file of nothing but truncated lines', () => fleet.spec({ data: policy(file('broken.jsonl', '{"prompt": "What\n{"prompt": "Who\n')) }), 'DATASET.MALFORMED_LINE', 'data.policy.path'],
+    ['options that contradict each other', () => fleet.spec({ preset: 'spin', teacher: { baseUrl: 'http://127.0.0.1:9/v1', model: 'm' } }), 'SPEC.CONFLICT', 'teacher'],
+    ['a loss of another trainer', () => fleet.spec({ preference: { loss: 'simpo' } }), 'SPEC.CONFLICT', 'preference.loss'],
+    ['a data set that nobody registered', () => fleet.spec({ data: { ...policy(''), policy: { dataset: 'unheard-of' } } }), 'DATASET.UNKNOWN', 'data.policy.dataset'],
+    ['a run to continue that does not exist', () => fleet.spec({ model: { from: { run: 'run_nothing' } } }), 'RUN.NOT_FOUND', 'model.from.run'],
     ['a file outside the allowed folders', () => fleet.spec({ data: policy('/etc/passwd') }), 'DATASET.NOT_ALLOWED', 'data.policy.path'],
     ['a model folder that is none', () => fleet.spec({ model: { path: fleet.data } }), 'MODEL.INVALID_FOLDER', 'model.path'],
     ['a model that does not exist', () => fleet.spec({ model: { path: join(fleet.data, 'nothing') } }), 'MODEL.NOT_FOUND', 'model.path'],
   ])('%s', async (_, body, code, field) => {
     const { status, problem } = await post(body());
-    expect([status, problem.code]).toEqual([400, code]);
+    expect([status, problem.code]).toEqual([['DATASET.UNKNOWN', 'RUN.NOT_FOUND'].includes(code) ? 404 : 400, code]);
     expect(problem.problems?.map((one) => one.field)).toContain(field);
     expect(problem.remedy).not.toBe('');
     expect(JSON.stringify(problem)).not.toContain('sk-secret');
@@ -66,7 +71,7 @@ describe('fails in its step', () => {
   test('a truncated line far down the file, with its number', async () => {
     const rows = Array.from({ length: 200 }, (_, n) => row(n));
     rows[150] = '{"prompt": "What is';
-    const failure = await failureOf(fleet.spec({ data: policy(file('late.jsonl', rows.join('\n'))) }));
+    const failure = await failureOf(fleet.spec({ data: policy(file('late.jsonl', rows.join('\n')), { malformed: 'fail' }) }));
     expect(failure).toMatchObject({ code: 'DATASET.MALFORMED_LINE' });
     expect(failure.message).toContain('line 151');
   });

@@ -71,7 +71,7 @@ test('an estimate shows rows, tokens, prompts and every drop, and costs nothing'
 
 test('a preview answers with texts and verdicts, and the run that follows finds its work done', async () => {
   const spec = fleet.spec({ preset: 'sgpo', seed: 41, teacher: { ...fleet.stack.teacher, seed: 41, concurrency: 1, maxTokens: 32 } });
-  const { status, body } = await fleet.call<Preview>('POST', '/v1/runs:preview?rows=3&waitSeconds=300', spec);
+  const { status, body } = await fleet.call<Preview>('POST', '/v1/runs:preview?rows=3&waitSeconds=240', spec);
   expect(status).toBe(200);
   const improver = body.result!.rows.filter(({ space }) => space === 'improver');
   expect(improver).toHaveLength(3);

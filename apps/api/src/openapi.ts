@@ -7,7 +7,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'SGPO Fleet', version: '0.1.0', description: 'Runs of Self-Guided Preference Optimisation: started, followed, and their results.' },
+      info: { title: 'SGPO Fleet', version: '0.1.0', description: 'Runs of SGPO (self-generated preference optimisation, arXiv 2507.20181) and its baselines: estimated, started, followed, compared, and their results.' },
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
       tags: [
         { name: 'runs', description: 'Runs and what became of them' }, { name: 'studies', description: 'Runs side by side' }, { name: 'datasets', description: 'Registered data sets' },

@@ -51,6 +51,11 @@ describe('POST /v1/runs:preview', () => {
     await endAll();
   });
 
+  it('is refused for conversations alone: there is nothing to show', async () => {
+    const answer = await api.post({ preset: 'sft', model: { path: 'm' }, data: { sft: { path: 's' } } }, {}, '/v1/runs:preview');
+    expect([answer.statusCode, answer.json().code, answer.json().problems[0].field]).toEqual([400, 'SPEC.CONFLICT', 'preview']);
+  });
+
   it('answers with the failure of the run in its body', async () => {
     const answering = preview();
     const id = await newestRun();
@@ -89,7 +94,7 @@ describe('POST /v1/runs:preview', () => {
     const app = await buildApp({ database, store: api.store, dataRoots: [api.root], allowedHosts: ['127.0.0.1:9'], environment: {}, cacheFolder: '/nowhere', eventPollMs: 5 }, { logLevel: 'silent' });
     await app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = app.server.address() as AddressInfo;
-    const request = httpRequest({ host: '127.0.0.1', port, method: 'POST', path: '/v1/runs:preview?waitSeconds=600', headers: { 'authorization': `Bearer ${api.token}`, 'content-type': 'application/json' } });
+    const request = httpRequest({ host: '127.0.0.1', port, method: 'POST', path: '/v1/runs:preview?waitSeconds=240', headers: { 'authorization': `Bearer ${api.token}`, 'content-type': 'application/json' } });
     request.on('error', () => undefined);
     request.end(JSON.stringify(api.spec({ seed: 12 })));
     const id = await newestRun();
@@ -106,7 +111,7 @@ describe('POST /v1/runs:preview', () => {
 
   it('stops waiting when the server stops', async () => {
     const app = await buildApp({ database: api.database, store: api.store, dataRoots: [api.root], allowedHosts: ['127.0.0.1:9'], environment: {}, cacheFolder: '/nowhere', eventPollMs: 5 }, { logLevel: 'silent' });
-    const answering = app.inject({ method: 'POST', url: '/v1/runs:preview?waitSeconds=600', headers: { 'authorization': `Bearer ${api.token}`, 'content-type': 'application/json' }, payload: JSON.stringify(api.spec({ seed: 13 })) });
+    const answering = app.inject({ method: 'POST', url: '/v1/runs:preview?waitSeconds=240', headers: { 'authorization': `Bearer ${api.token}`, 'content-type': 'application/json' }, payload: JSON.stringify(api.spec({ seed: 13 })) });
     const id = await newestRun();
     await app.close();
     const answer = await answering;
@@ -114,7 +119,7 @@ describe('POST /v1/runs:preview', () => {
     await endAll();
   });
 
-  it.each([['rows=0', 'rows'], ['rows=257', 'rows'], ['waitSeconds=601', 'waitSeconds'], ['row=1', 'row']])('refuses %s', async (query, field) => {
+  it.each([['rows=0', 'rows'], ['rows=257', 'rows'], ['waitSeconds=241', 'waitSeconds'], ['row=1', 'row']])('refuses %s', async (query, field) => {
     expect((await preview(`?${query}`)).json()).toMatchObject({ status: 400, code: 'REQUEST.INVALID', problems: [{ field }] });
   });
 

@@ -14,7 +14,7 @@ let key = 0;
 async function pausedRun(change: object = {}): Promise<RunId> {
   const id = await createRun(api, api.teamId, { teacher: { ...teacher, ...change } });
   await api.database.runs.start(id);
-  await api.database.ledger.record(`key ${String(key += 1)}`.padEnd(64, '0'), 't', { text: 'a', finishReason: 'stop', promptTokens: 70, completionTokens: 30 }, id);
+  await api.database.ledger.record(`key ${String(key += 1)}`.padEnd(64, '-'), 't', { text: 'a', finishReason: 'stop', promptTokens: 70, completionTokens: 30 }, id);
   await api.database.runs.pause(id, 'budget');
   return id;
 }
@@ -43,12 +43,14 @@ describe('a paused run', () => {
   });
 
   it('goes on without a limit, or in another measure', async () => {
-    expect((await resume(await pausedRun(), { budget: {} })).json()).toMatchObject({ state: 'running', budget: { tokens: null, cost: null } });
-    expect((await resume(await pausedRun(), { budget: { cost: 66 } })).json()).toMatchObject({ state: 'running', budget: { tokens: null, cost: 66 } });
+    expect((await resume(await pausedRun(), { budget: { tokens: null } })).json()).toMatchObject({ state: 'running', budget: { tokens: null, cost: null } });
+    expect((await resume(await pausedRun(), { budget: { tokens: null, cost: 66 } })).json()).toMatchObject({ state: 'running', budget: { tokens: null, cost: 66 } });
+    // A limit is lifted by null alone: one that is left out stays.
+    expect((await resume(await pausedRun(), { budget: { tokens: 500 } })).json()).toMatchObject({ budget: { tokens: 500, cost: null } });
   });
 
   it.each([
-    ['without a body', undefined, 'budget.tokens'], ['with an empty body', {}, 'budget.tokens'], ['with what was spent', { budget: { tokens: 100 } }, 'budget.tokens'], ['with a cost below it', { budget: { cost: 65 } }, 'budget.cost'],
+    ['without a body', undefined, 'budget.tokens'], ['with an empty body', {}, 'budget.tokens'], ['with an empty budget', { budget: {} }, 'budget.tokens'], ['with another limit alone', { budget: { cost: 70 } }, 'budget.tokens'], ['with what was spent', { budget: { tokens: 100 } }, 'budget.tokens'], ['with a cost below it', { budget: { tokens: null, cost: 65 } }, 'budget.cost'],
   ])('is not resumed while its budget is spent: %s', async (_, body, field) => {
     const id = await pausedRun();
     expect((await resume(id, body)).json()).toMatchObject({ status: 409, code: 'RUN.BUDGET_SPENT', problems: [{ field }] });
@@ -62,7 +64,7 @@ describe('a paused run', () => {
   });
 
   it('refuses a budget in currency where no price is known', async () => {
-    expect((await resume(await pausedRun({ price: null }), { budget: { cost: 5 } })).json()).toMatchObject({ status: 400, code: 'REQUEST.INVALID', problems: [{ field: 'budget.cost' }] });
+    expect((await resume(await pausedRun({ price: null }), { budget: { tokens: null, cost: 5 } })).json()).toMatchObject({ status: 400, code: 'REQUEST.INVALID', problems: [{ field: 'budget.cost' }] });
   });
 
   it('of another team is not there; one that runs is not paused', async () => {

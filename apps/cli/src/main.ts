@@ -24,12 +24,13 @@ function columnMap(text: string): Record<string, string> {
 interface DemoFlags { readonly spec?: string; readonly report?: string; readonly keep?: true; readonly cache: boolean; readonly shardRows?: number; readonly seed?: number; readonly preset?: string }
 interface PlanFlags { readonly preset?: PresetName; readonly file?: string; readonly json?: true }
 interface CheckFlags {
-  readonly as?: CheckUse; readonly columns?: Record<string, string>; readonly format?: RowFormat; readonly scores: 'check' | 'ignore'; readonly json?: true;
+  readonly as?: CheckUse; readonly columns?: Record<string, string>; readonly format?: RowFormat; readonly scores: 'check' | 'ignore'; readonly heldOut?: string; readonly json?: true;
 }
 interface LaunchFlags { readonly file: string; readonly url?: string; readonly token?: string; readonly dryRun?: true; readonly preview?: number | true; readonly wait?: true; readonly json?: true }
 
 const program = new Command('sgpo').description('SGPO Fleet on one machine').exitOverride((error) => { process.exit(error.exitCode === 0 ? exitCodes.ok : exitCodes.usage); }); // commander's own code for wrong usage is 1
-const end = (code: number): void => { process.exit(code); };
+// A pipe takes little at a time: what is still to be written must get there before the process ends.
+const end = (code: number): void => { process.stdout.write('', () => { process.exit(code); }); };
 
 program.command('demo').description('run a whole small SGPO run, with its report; run again after Ctrl-C to go on')
   .option('--spec <file>', 'another run spec than examples/demo.yaml')
@@ -54,8 +55,8 @@ program.command('launch').description('start a run (POST /v1/runs), or a study w
   .requiredOption('-f, --file <file>', 'run spec or study, YAML or JSON; relative paths start here, or in the checkout')
   .option('--url <url>', 'address of the API; default: SGPO_URL, else http://127.0.0.1 with SGPO_PORT')
   .option('--token <token>', 'default, and better, because others see a command line: SGPO_TOKEN')
-  .option('--dry-run', 'what it would read, drop, ask and cost; nothing is started')
-  .option('--preview [rows]', 'the first rows through policy, teacher, scorer and refiner', wholeNumber(1, 256))
+  .addOption(new Option('--dry-run', 'what it would read, drop, ask and cost; nothing is started').conflicts(['preview', 'wait']))
+  .addOption(new Option('--preview [rows]', 'the first rows (10, or as many as are given) through policy, teacher, scorer and refiner').argParser(wholeNumber(1, 256)).conflicts('wait'))
   .option('--wait', 'wait for the end; exit code 1 unless it succeeded')
   .option('--json', 'the answer as JSON')
   .addHelpText('after', '\nnpx sgpo token create NAME makes a token.')
@@ -88,6 +89,7 @@ program.command('data').description('data sets')
   .option('--columns <map>', 'column the format reads=column of the file, separated by commas', columnMap)
   .addOption(new Option('--format <name>', 'shape of the rows; told by the columns when left out').choices(rowFormats))
   .addOption(new Option('--scores <rule>', 'scores of given pairs').choices(['check', 'ignore']).default('check'))
+  .option('--held-out <path>', 'evaluation set: rows with a prompt of it are dropped, as a run drops them')
   .option('--json', 'as JSON')
   .action(async (path: string, { json, ...flags }: CheckFlags) => {
     const { runDataCheck } = await import('./offline/data-check.ts');

@@ -110,3 +110,38 @@ test('a finished equal task whose files are gone is run again', async () => {
   await advance(second);
   expect((await statesOf(second))[0]).toBe('ready');
 });
+
+test('a paused run that has failed already ends, and waits for no budget', async () => {
+  const id = await runTo(6, { rows: 4 });
+  const attempt = await claim((await bed.task(id, 'y')).id);
+  const { database } = bed.services;
+  await database.runs.pause(id, 'budget');
+  await database.attempts.end(attempt, { state: 'failed', failure: { code: 'WORKER.REJECTED', message: 'no', remedy: 'none' }, next: { kind: 'fail' } });
+  await advance(id);
+  expect((await bed.tree(id)).run).toMatchObject({ state: 'failed', failure: { code: 'WORKER.REJECTED', message: 'Step y: no' } });
+});
+
+test('a run whose stored plan nobody can follow ends with what to do about it', async () => {
+  const { steps, models } = planOf(7);
+  const id = await bed.run(specOf(true), { steps: steps.map((step) => (step.key === 'y' ? { ...step, inputs: { ...step.inputs, rows: 'rows-of-old' } } : step)), models });
+  await advance(id);
+  expect((await bed.tree(id)).run).toMatchObject({ state: 'failed', failure: { code: 'SERVICE.INTERNAL', message: expect.stringContaining('stored plan') as string, remedy: expect.stringMatching(/^Launch the run again/) as string } });
+});
+
+test('however many ask at once, a run is looked at once more, and a task that waits costs no question of its own', async () => {
+  await runTo(8, { rows: 40 });
+  const id = await runTo(8, { rows: 40 });
+  const { database } = bed.services;
+  const counts = { trees: 0, questions: 0 };
+  const counted = {
+    ...bed.services,
+    database: {
+      ...database, runs: { ...database.runs, tree: (run: RunId) => { counts.trees += 1; return database.runs.tree(run); } },
+      tasks: { ...database.tasks, atWork: (keys: readonly string[]) => { counts.questions += 1; return database.tasks.atWork(keys); }, findEqual: (key: string) => { counts.questions += 1; return database.tasks.findEqual(key); } },
+    },
+  };
+  const moveOn = createAdvance(counted);
+  await Promise.all(Array.from({ length: 50 }, () => moveOn(id)));
+  expect((await statesOf(id)).filter((state) => state === 'pending')).toHaveLength(7);
+  expect(counts).toEqual({ trees: 2, questions: 2 });
+});

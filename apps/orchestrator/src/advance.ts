@@ -6,32 +6,56 @@ import { planOf, stepByKey } from './step-inputs.ts';
 
 /**
  * Moves a run as far as it goes: expands steps, makes tasks ready (or cached), finishes steps and the run. Every change is a
- * compare-and-set, so that running it twice, at once or after a crash, does no harm. In this process a run advances once at a time.
- * A paused run stays as it is until it is resumed.
+ * compare-and-set, so that running it twice, at once or after a crash, does no harm. In this process a run advances once at a time;
+ * all who ask meanwhile share the one turn that comes next. A paused run stays as it is until it is resumed, unless it has failed already.
  */
 export function createAdvance(services: Services): (runId: RunId) => Promise<void> {
-  const queue = new Map<RunId, Promise<void>>();
-  return (runId) => {
-    const before = queue.get(runId) ?? Promise.resolve();
-    const turn = before.catch(() => undefined).then(() => advanceRun(services, runId));
-    queue.set(runId, turn);
-    void turn.catch(() => undefined).finally(() => { if (queue.get(runId) === turn) queue.delete(runId); });
+  const underWay = new Map<RunId, Promise<void>>();
+  const waiting = new Map<RunId, Promise<void>>();
+  const begin = (runId: RunId): Promise<void> => {
+    const turn = advanceRun(services, runId).finally(() => { underWay.delete(runId); });
+    underWay.set(runId, turn);
     return turn;
+  };
+  return (runId) => {
+    const shared = waiting.get(runId);
+    if (shared !== undefined) return shared;
+    const before = underWay.get(runId);
+    if (before === undefined) return begin(runId);
+    const next = before.catch(() => undefined).then(() => { waiting.delete(runId); return begin(runId); });
+    waiting.set(runId, next);
+    return next;
   };
 }
 
+/** What the code can make nothing of stays so however often it is looked at (a plan of another version, above all): the run ends there. Other errors pass. */
 async function advanceRun(services: Services, runId: RunId): Promise<void> {
-  const { database } = services;
+  try {
+    await moveOn(services, runId);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    services.log.error({ runId, err: error }, 'run cannot go on');
+    await services.database.runs.fail(runId, {
+      code: 'SERVICE.INTERNAL', message: 'This version of the service cannot follow the stored plan of the run',
+      remedy: 'Launch the run again: what is finished and what was paid for is taken over. If this version launched it, report it with the log of the orchestrator',
+    });
+  }
+}
+
+async function moveOn(services: Services, runId: RunId): Promise<void> {
+  const { database, budgets } = services;
+  const ended = async (change: Promise<boolean>): Promise<void> => { if (await change) budgets.forget(runId); };
   for (;;) {
     const tree = await database.runs.tree(runId);
     if (tree === null) return;
     if (tree.run.state === 'queued') await database.runs.start(runId);
-    else if (tree.run.state === 'canceling') { await database.runs.finishCancel(runId); return; }
-    else if (tree.run.state !== 'running') return;
+    else if (tree.run.state === 'canceling') { await ended(database.runs.finishCancel(runId)); return; }
+    else if (tree.run.state !== 'running' && tree.run.state !== 'paused') return;
 
     const failed = failureIn(tree);
-    if (failed !== null) { await database.runs.fail(runId, failed); return; }
-    if (tree.steps.every((step) => step.state === 'succeeded' || step.state === 'cached')) { await database.runs.succeed(runId); return; }
+    if (failed !== null) { await ended(database.runs.fail(runId, failed)); return; }
+    if (tree.run.state === 'paused') return;
+    if (tree.steps.every((step) => step.state === 'succeeded' || step.state === 'cached')) { await ended(database.runs.succeed(runId)); return; }
 
     const changed = [await expandSteps(services, tree), await readyTasksOf(services, tree), await beginSteps(services, tree), await finishSteps(services, tree)];
     if (!changed.includes(true) && tree.run.state !== 'queued') return;
@@ -65,12 +89,17 @@ async function expandSteps(services: Services, tree: RunTree): Promise<boolean> 
 }
 
 async function readyTasksOf(services: Services, tree: RunTree): Promise<boolean> {
-  let changed = false;
-  for (const { key, index } of readyTasks({ steps: tree.steps.map(planOf) }, tree.steps)) {
+  const candidates = readyTasks({ steps: tree.steps.map(planOf) }, tree.steps).map(({ key, index }) => {
     const step = stepByKey(tree, key);
     const task = step.tasks.find((candidate) => candidate.index === index);
     if (task === undefined) throw new TypeError(`no task ${String(index)} in step ${key}`);
-    changed = await readyTask(services, tree, step, task) || changed;
+    return { step, task };
+  });
+  // A task that waits has its key already: one question tells which of them still wait, and nothing is written for those.
+  const atWork = await services.database.tasks.atWork(candidates.flatMap(({ task }) => task.cacheKey ?? []));
+  let changed = false;
+  for (const { step, task } of candidates) {
+    if (task.cacheKey === null || !atWork.has(task.cacheKey)) changed = await readyTask(services, tree, step, task) || changed;
   }
   return changed;
 }
@@ -83,9 +112,7 @@ async function readyTask(services: Services, tree: RunTree, step: RunTree['steps
   const { database, log } = services;
   const share = tree.run.spec.execution.cache && stepKinds[step.kind].cacheable;
   try {
-    // A task that waits has its key already: one question tells that it still waits, and nothing is written for it.
     if (share && task.cacheKey !== null) {
-      if (await database.tasks.isAtWork(task.cacheKey)) return false;
       const taken = await takeOver(services, task.id, task.cacheKey);
       if (taken !== null) return taken;
     }

@@ -3,7 +3,11 @@ import type { Database } from '@sgpo/database';
 import { addTokens, noTokens, sumOf, type BudgetGate, type Reservation, type Tokens } from '@sgpo/llm';
 
 /** What the teachers of each run may still spend: one gate a run in this process, whatever shards ask. */
-export interface Budgets { gateOf(runId: RunId, teacher: EndpointTeacher): BudgetGate }
+export interface Budgets {
+  gateOf(runId: RunId, teacher: EndpointTeacher): BudgetGate;
+  /** The run has ended: nothing is asked for it any more. */
+  forget(runId: RunId): void;
+}
 
 export function createBudgets({ database }: { readonly database: Pick<Database, 'runs' | 'ledger'> }): Budgets {
   const accounts = new Map<RunId, Account>();
@@ -13,6 +17,7 @@ export function createBudgets({ database }: { readonly database: Pick<Database, 
       accounts.set(runId, account);
       return createGate({ database, runId, teacher, account });
     },
+    forget: (runId) => { accounts.delete(runId); },
   };
 }
 

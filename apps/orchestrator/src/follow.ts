@@ -1,16 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decideRetry, SgpoError, type AttemptId, type Failure } from '@sgpo/core';
+import { decideRetry, failureOf, SgpoError, type AttemptId, type Failure } from '@sgpo/core';
 import type { AttemptRow, TaskRow } from '@sgpo/database';
 import type { FinishedTask, WorkerClient, WorkerTaskSpec } from '@sgpo/worker-client';
 import { createJournalReader } from './journal-reader.ts';
 import { finishOnWorker } from './finish-on-worker.ts';
 import { holdMs, renewEveryMs, type Services } from './services.ts';
 
+/** Faults in a row after which an attempt is not taken up again, and for how long following must go well to begin anew. */
+const maxFaults = 3;
+const soundMs = 60_000;
+
 /**
- * Starts an attempt on its worker and follows it to its end: journal events go to Postgres, the lease is renewed, a wish to cancel is passed on.
- * Returns early, with the attempt left to others, when `shutdown` aborts or when another process holds it.
+ * Starts attempts on their workers and follows them to their end: journal events go to Postgres, the lease is renewed, a wish to cancel is passed on.
+ * Returns early, with the attempt left to others, when `shutdown` aborts or when another process holds it. A fault that nobody foresaw leaves it to the
+ * reconciler, for it may pass (Postgres was away); one that comes again and again ends the attempt, so that it never keeps its slot and its run for ever.
  */
-export async function followAttempt(services: Services, attemptId: AttemptId, shutdown: AbortSignal): Promise<void> {
+export function createFollow(services: Services): (attemptId: AttemptId, shutdown: AbortSignal) => Promise<void> {
+  const faults = new Map<AttemptId, number>();
+  return async (attemptId, shutdown) => {
+    const began = Date.now();
+    try {
+      await followAttempt(services, attemptId, shutdown);
+      faults.delete(attemptId);
+    } catch (error) {
+      const count = (Date.now() - began > soundMs ? 0 : faults.get(attemptId) ?? 0) + 1;
+      faults.set(attemptId, count);
+      if (count < maxFaults) throw error;
+      services.log.error({ attemptId, faults: count, err: error }, 'attempt cannot be followed');
+      const attempt = await services.database.attempts.get(attemptId);
+      if (attempt !== null) await services.database.attempts.end(attemptId, { state: 'failed', failure: failureOf(error), next: decideRetry({ failureClass: 'infrastructure', attempts: attempt.number }) });
+      faults.delete(attemptId);
+    }
+  };
+}
+
+async function followAttempt(services: Services, attemptId: AttemptId, shutdown: AbortSignal): Promise<void> {
   const { database, holder } = services;
   const attempt = await database.attempts.take({ id: attemptId, holder, holdMs });
   if (attempt === null) return;
@@ -46,6 +70,7 @@ class Follower {
     const { database, holder, log } = this.#services;
     const stop = (): void => { this.#over.abort(); };
     shutdown.addEventListener('abort', stop, { once: true });
+    if (shutdown.aborted) stop();
     const renewing = this.#renew();
     try {
       if (this.#attempt.state === 'leased' && !await this.#start()) return;

@@ -10,7 +10,7 @@ import type { AttemptId, DatasetId, RunId, TaskId } from '@sgpo/core';
 import { createAdvance } from './advance.ts';
 import { createBudgets } from './budgets.ts';
 import { readConfig, type Config } from './config.ts';
-import { followAttempt } from './follow.ts';
+import { createFollow } from './follow.ts';
 import { createRegistrar } from './local/register.ts';
 import { createLocalRunner, localConcurrency } from './local/run-local.ts';
 import { placeTasks } from './place.ts';
@@ -31,13 +31,14 @@ const services: Services = {
 };
 
 const advance = createAdvance(services);
+const follow = createFollow(services);
 const runLocal = createLocalRunner(services);
 const register = createRegistrar(services);
 const relay = await startRelay({ database, queues, intervalMs: 1_000, log });
 const consumers = [
   startConsumer({ queues, queue: 'advance', concurrency: 4, log, handle: ({ runId }) => advance(runId as RunId) }),
   startConsumer({ queues, queue: 'place', concurrency: 1, log, handle: () => placeTasks(services) }),
-  startConsumer({ queues, queue: 'follow', concurrency: 256, log, handle: ({ attemptId }, signal) => followAttempt(services, attemptId as AttemptId, signal) }),
+  startConsumer({ queues, queue: 'follow', concurrency: 256, log, handle: ({ attemptId }, signal) => follow(attemptId as AttemptId, signal) }),
   startConsumer({ queues, queue: 'local', concurrency: localConcurrency, log, handle: ({ taskId }, signal) => runLocal(taskId as TaskId, signal) }),
   startConsumer({ queues, queue: 'register', concurrency: 2, log, handle: ({ datasetId }, signal) => register(datasetId as DatasetId, signal) }),
 ];

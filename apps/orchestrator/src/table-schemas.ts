@@ -17,7 +17,7 @@ export const tableSchemas = {
   teach: { id: 'string', pos: 'int', text: 'string', finish_reason: 'string', prompt_tokens: 'int', completion_tokens: 'int', drop_reason: 'string' },
   score: { id: 'string', pos: 'int', sum_logprob: 'double', tokens: 'int', end_logprob: 'double', chrf: 'double', drop_reason: 'string' },
   verdicts: { id: 'string', pos: 'int', target: 'string', perplexity: 'double', drop_reason: 'string' },
-  sft: { id: 'string', prompt: 'messages', completion: 'messages' },
-  pairs: { id: 'string', prompt: 'messages', chosen: 'messages', rejected: 'messages' },
+  sft: { id: 'string', prompt: 'messages', completion: 'messages', unfinished: 'boolean' },
+  pairs: { id: 'string', prompt: 'messages', chosen: 'messages', rejected: 'messages', chosen_unfinished: 'boolean', rejected_unfinished: 'boolean' },
   measures: { model: 'string', reference_perplexity: 'double', chrf: 'double', length: 'double', unfinished: 'double', rows: 'int' },
 } as const satisfies Record<string, TableSchema>;

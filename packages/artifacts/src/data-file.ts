@@ -33,7 +33,7 @@ export async function* readFileRows(path: string, { format, packing }: FileKind,
 /** sha256 (hex) of a file's bytes. */
 export async function hashFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) hash.update(chunk);
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>) hash.update(chunk);
   return hash.digest('hex');
 }
 
@@ -75,16 +75,25 @@ const refused: readonly (readonly [readonly number[], string, string])[] = [
   [[0x1f, 0x8b], 'it is packed twice', 'Unpack it once'],
   [[0x28, 0xb5, 0x2f, 0xfd], 'it is packed twice', 'Unpack it once'],
   [[0x50, 0x41, 0x52, 0x45], 'it is an encrypted Parquet file', 'Write it without encryption'],
-  [[0xff, 0xfe], 'its text is UTF-16', 'Save it as UTF-8'],
-  [[0xfe, 0xff], 'its text is UTF-16', 'Save it as UTF-8'],
+  [[0xff, 0xfe], 'its text is UTF-16 or UTF-32', 'Save it as UTF-8'],
+  [[0xfe, 0xff], 'its text is UTF-16 or UTF-32', 'Save it as UTF-8'],
+  [[0x41, 0x52, 0x52, 0x4f, 0x57, 0x31], 'it is an Arrow file', 'Write it as Parquet'],
+  [[0x25, 0x50, 0x44, 0x46], 'it is a PDF, no data', 'Name a file: JSON lines, a JSON array or Parquet'],
+  [[0x89, 0x50, 0x4e, 0x47], 'it is a picture, no data', 'Name a file: JSON lines, a JSON array or Parquet'],
+  [[0xff, 0xd8, 0xff], 'it is a picture, no data', 'Name a file: JSON lines, a JSON array or Parquet'],
 ];
+const tarMark = { at: 257, text: 'ustar' } as const;
 
 function formatOf(head: Buffer): FileFormat {
   if (startsWith(head, [0x50, 0x41, 0x52, 0x31])) return 'parquet';
   const match = refused.find(([bytes]) => startsWith(head, bytes));
   if (match !== undefined) throw new FileError(match[1], match[2]);
-  // UTF-16 without a mark: every other byte of JSON is 0.
-  if (head.length > 1 && (head[0] === 0) !== (head[1] === 0)) throw new FileError('its text is UTF-16', 'Save it as UTF-8');
+  if (head.toString('latin1', tarMark.at, tarMark.at + tarMark.text.length) === tarMark.text) throw new FileError('it is a tar archive', 'Unpack it: name the files in it, or their folder');
+  // JSON begins with one or two characters of ASCII: with bytes of 0 between them it is UTF-16 or UTF-32 without a mark, else no text at all.
+  if (head.subarray(0, 4).includes(0)) {
+    const begins = /^\0*[[{"\s]/.test(head.toString('latin1', 0, 4));
+    throw begins ? new FileError('its text is UTF-16 or UTF-32', 'Save it as UTF-8') : new FileError('it is binary, no text', 'Name a file: JSON lines, a JSON array or Parquet');
+  }
   const text = head.toString('latin1').replace(/^\u00ef\u00bb\u00bf/, '').trimStart();
   if (text.startsWith('<')) throw new FileError('it is a web page or XML, no data', 'Download the file itself: of a page that shows it, the raw link');
   if (text.startsWith('version https://git-lfs.github.com')) throw new FileError('it is the pointer that Git LFS leaves in place of a file', 'Run git lfs pull, or download the file itself');

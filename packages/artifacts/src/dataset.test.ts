@@ -63,6 +63,10 @@ describe('JSON lines', () => {
     expect(await (await testSet(`${'oops\n'.repeat(63)}${good}oops\n`)).read()).toHaveLength(65);
     expect((await errorOf((await testSet(`${'oops\n'.repeat(64)}${good}`)).read())).code).toBe('DATASET.MALFORMED_LINE');
   });
+  it('is not refused for first lines that are too long, however many bytes they take', async () => {
+    const long = 'x'.repeat(maxLineBytes + 1);
+    expect(valuesOf(await (await testSet(`${long}\n${long}\n${good}`)).read())).toEqual(['line_too_long', 'line_too_long', { a: 1 }]);
+  });
   it('streams 100k rows, and only counts those that nobody wants', async () => {
     const { path, root } = await testSet(Array.from({ length: 100_000 }, (_, at) => `{"n":${String(at)},"text":"${'words '.repeat(40)}"}\n`).join(''));
     let next = 0;
@@ -154,6 +158,15 @@ describe('Parquet', () => {
     expect(rows[5000]).toMatchObject({ file: 'b.parquet', line: 1 });
     expect(rows[10_000]).toMatchObject({ file: 'c.jsonl', value: { prompt: 'last' } });
   });
+  it('drops a row with more text than a line may have', async () => {
+    const root = temporaryFolder();
+    const store = createFolderStore({ root });
+    const tables = createTables({ store, temporaryRoot: join(root, 't') });
+    onTestFinished(() => tables.close());
+    const { digest } = await tables.write({ prompt: 'string', chosen: 'messages' }, [{ prompt: 'a' }, { prompt: 'b', chosen: [{ role: 'user', content: 'x'.repeat(maxLineBytes) }] }, { prompt: 'c' }]);
+    const rows = await setAt(join(store.path(digest), 'rows.parquet'), '/').read();
+    expect(rows).toMatchObject([{ value: { prompt: 'a' } }, { line: 2, reason: 'line_too_long', detail: 'row 2 has more than 8388608 bytes of text' }, { value: { prompt: 'c' } }]);
+  });
   it('is refused when empty, cut off or no Parquet', async () => {
     expect((await errorOf(setAt(await parquet(0), '/').read())).code).toBe('DATASET.EMPTY');
     const whole = await readFile(await parquet(5000));
@@ -207,11 +220,17 @@ describe('folders and patterns', () => {
 });
 
 describe('refused', () => {
+  const text = '{"a":1}\n';
+  const utf32 = Buffer.from(Uint32Array.from(Array.from(text, (character) => character.codePointAt(0) ?? 0)).buffer);
   it.each([['nothing', ''], ['blank lines', '\n \r\n'], ['a byte order mark', '\ufeff'], ['an empty array', '[]'], ['packed nothing', gzipSync('')]])('as empty: %s', async (_, content) => {
     expect((await errorOf((await testSet(content)).read())).code).toBe('DATASET.EMPTY');
   });
   it.each([
-    ['UTF-16', Buffer.from('\ufeff{}', 'utf16le'), 'UTF-16'], ['UTF-16 without a mark', Buffer.from('{"a":1}', 'utf16le'), 'UTF-16'], ['zip', Buffer.from('PK\u0003\u0004xx'), 'zip'], ['bzip2', Buffer.from('BZh91AY'), 'bzip2'],
+    ['UTF-16', Buffer.from(`\ufeff${text}`, 'utf16le'), 'UTF-16'], ['UTF-16 without a mark', Buffer.from(text, 'utf16le'), 'UTF-16'], ['UTF-16, the other way round', Buffer.from(text, 'utf16le').swap16(), 'UTF-16'],
+    ['UTF-32', utf32, 'UTF-32'], ['UTF-32 with a mark', Buffer.concat([Buffer.from([0xff, 0xfe, 0, 0]), utf32]), 'UTF-32'], ['weights', Buffer.from([0x10, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x7d]), 'binary'], ['zeros', Buffer.alloc(100), 'binary'],
+    ['a PNG', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), 'a picture'], ['a JPEG', Buffer.from([0xff, 0xd8, 0xff, 0xe0]), 'a picture'], ['a PDF', '%PDF-1.7', 'a PDF'], ['Arrow', 'ARROW1\0\0', 'an Arrow file'],
+    ['a packed tar archive', gzipSync(Buffer.concat([Buffer.from('rows.jsonl'), Buffer.alloc(247), Buffer.from('ustar'), Buffer.alloc(250)])), 'a tar archive'],
+    ['zip', Buffer.from('PK\u0003\u0004xx'), 'zip'], ['bzip2', Buffer.from('BZh91AY'), 'bzip2'],
     ['a web page', '\n<!DOCTYPE html><html></html>', 'web page'], ['a pointer of Git LFS', 'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', 'Git LFS'],
     ['values that are no objects', '1\n"x"\n', 'none of its first rows'], ['rows that nobody should read', '{"a":1,"a":2}\n', 'line 1 has an object with the key "a" twice'],
   ])('as unreadable: %s', async (_, content, message) => {

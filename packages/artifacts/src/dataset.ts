@@ -127,7 +127,9 @@ function headOf(first: readonly SetRow[], container: FileFormat, about: About): 
   const [row] = first;
   if (row === undefined) throw problem(about, 'DATASET.EMPTY', 'it has no rows', 'Name a file with at least one row');
   const refused = first.find((candidate) => 'reason' in candidate);
-  if (refused !== undefined && 'reason' in refused && first.every((candidate) => 'reason' in candidate && malformedReasons.includes(candidate.reason))) throw malformedLine(about, refused.detail, refused.file);
+  if (refused !== undefined && 'reason' in refused && first.every((candidate) => 'reason' in candidate && malformedReasons.includes(candidate.reason))) {
+    throw problem(about, 'DATASET.MALFORMED_LINE', `none of its first lines is a row: ${placed(refused.detail, refused.file)}`, 'Give JSON lines (one object a line), one JSON array, or Parquet; a table in CSV, or an object over several lines, has to be converted');
+  }
   const rows = first.flatMap((candidate) => ('value' in candidate && isRecord(candidate.value) ? [candidate.value] : []));
   const columns = [...new Set(rows.flatMap((candidate) => Object.keys(candidate)))];
   if (columns.length === 0) {
@@ -137,5 +139,6 @@ function headOf(first: readonly SetRow[], container: FileFormat, about: About): 
   return { container, columns, rows };
 }
 
+const placed = (detail: string, file: string | null): string => (file === null ? detail : `${file}: ${detail}`);
 const malformedLine = (about: About, detail: string, file: string | null): Error =>
-  problem(about, 'DATASET.MALFORMED_LINE', file === null ? detail : `${file}: ${detail}`, 'Correct or remove that line; each line holds one JSON object, in UTF-8');
+  problem(about, 'DATASET.MALFORMED_LINE', placed(detail, file), 'Correct or remove that line; each line holds one JSON object, in UTF-8');

@@ -56,8 +56,9 @@ export async function* streamRows(engine: Engine, sql: string, bindings: Binding
       const chunk = await result.fetchChunk();
       if (chunk === null || chunk.rowCount === 0) throw new Error(`the result ended ${String(rowsLeft)} rows early`);
       rowsLeft -= chunk.rowCount;
-      const columns = names.map((name, at) => [name, chunk.getColumnValues(at)] as const);
-      for (let row = 0; row < chunk.rowCount; row += 1) yield Object.fromEntries(columns.map(([name, values]) => [name, toPlain(values[row] ?? null)]));
+      // Value by value: a chunk of 2048 rows may be small in the file and beyond any memory as text.
+      const columns = names.map((name, at) => [name, chunk.getColumnVector(at)] as const);
+      for (let row = 0; row < chunk.rowCount; row += 1) yield Object.fromEntries(columns.map(([name, values]) => [name, toPlain(values.getItem(row))]));
     }
   } catch (error) {
     throw translate(error);

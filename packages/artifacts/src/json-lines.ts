@@ -5,7 +5,7 @@ import { parseRowText } from './json-scan.ts';
 /** Longest line, or element of an array, that is read, in bytes. */
 export const maxLineBytes = 8 * 1024 * 1024;
 
-/** A row of a file with its number: the line in JSON lines, else its place, from 1. `bytes`: what it takes in the file, 0 where that is not known. */
+/** A row of a file with its number: the line in JSON lines, else its place, from 1. `bytes`: what it takes to hold it, 0 where that is not known. */
 export type FileRow = { readonly line: number; readonly bytes: number } & (
   | { readonly value: unknown }
   | { readonly reason: UnreadRowReason; readonly detail: string }
@@ -33,7 +33,7 @@ export interface Piece { readonly line: number; readonly bytes: Buffer | null }
 /** The row in a piece of a file, or null when it is blank. `noun` names the piece in details. */
 export function readPiece(noun: 'line' | 'row', { line, bytes }: Piece, wanted: () => boolean): FileRow | null {
   const at = `${noun} ${String(line)}`;
-  if (bytes === null) return { line, bytes: maxLineBytes, reason: 'line_too_long', detail: `${at} is longer than ${String(maxLineBytes)} bytes` };
+  if (bytes === null) return { line, bytes: 0, reason: 'line_too_long', detail: `${at} is longer than ${String(maxLineBytes)} bytes` };
   if (!isUtf8(bytes)) return { line, bytes: bytes.length, reason: 'not_utf8', detail: `${at} is not UTF-8` };
   const text = bytes.toString('utf8');
   if (isWhite(text)) return null;

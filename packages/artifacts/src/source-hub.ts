@@ -32,9 +32,15 @@ export async function hubFiles(source: HubSource, about: About, access: RemoteAc
   const hub = connect(source, about, access);
   const found = await splitAt(hub, source, source.revision, about);
   if ('files' in found.split) return { files: found.split.files.map((file) => dataFile(hub, source.repo, found.commit, file, about, access)), commit: found.commit };
-  const other = source.revision === 'main' ? await splitAt(hub, { ...source, config: source.config ?? 'default' }, converted, about).catch(() => null) : null;
+  const other = source.revision === 'main' ? await splitAt(hub, { ...source, config: source.config ?? 'default' }, converted, about).catch(nullWhenAbsent) : null;
   if (other === null || !('files' in other.split)) throw problem(about, 'DATASET.NOT_FOUND', found.split.message, found.split.fix);
   return { files: other.split.files.map((file) => dataFile(hub, source.repo, other.commit, file, about, access)), commit: other.commit };
+}
+
+/** A set without conversions; what else went wrong there is told. */
+function nullWhenAbsent(error: unknown): null {
+  if (error instanceof SgpoError && error.code === 'DATASET.NOT_FOUND') return null;
+  throw error;
 }
 
 async function splitAt(hub: Hub, { repo, split, config }: HubSource, revision: string, about: About): Promise<{ readonly commit: string; readonly split: ReturnType<typeof filesOfSplit<HubFile>> }> {

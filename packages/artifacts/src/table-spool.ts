@@ -8,18 +8,20 @@ import type { CompiledSchema } from './schema.ts';
 import { writeError } from './table-errors.ts';
 
 /** A vector of DuckDB is 2048 rows, the least a row group can have: a shard of a few hundred rows then reads little more than itself. */
-export const vectorRows = 2048;
+const vectorRows = 2048;
 const rowGroups = `ROW_GROUP_SIZE ${String(vectorRows)}, PRESERVE_ORDER true`;
 /** How final tables are written: fixed, so that equal rows give equal bytes. */
 export const copyOptions = `FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ${rowGroups}`;
-const pieceVectors = 4;
+const pieceRows = 4 * vectorRows;
+/** Rows handed to the database at a time: few enough that their texts die young, before the garbage collector takes them for lasting. */
+export const appendedRows = 256;
 
 /**
  * Rows on their way into a table file. The database holds a few vectors of them; full pieces go to Parquet files in `folder`, whose row groups are
  * the same vectors, so that the file in the end has the same bytes however many pieces there were.
  */
 export interface Spool {
-  /** Adds up to `vectorRows` rows; only the last call may have fewer. */
+  /** Adds up to `appendedRows` rows; only the last call may have fewer. */
   append(rows: DuckDBValue[][]): Promise<void>;
   copyTo(path: string): Promise<void>;
   close(): Promise<void>;
@@ -31,7 +33,7 @@ export async function openSpool(connection: DuckDBConnection, table: string, sch
   // One chunk for all: the garbage collector does not see the memory behind a chunk, and lets it pile up.
   const chunk = DuckDBDataChunk.create(schema.types);
   let appender: DuckDBAppender | null = null;
-  let vectors = 0;
+  let held = 0;
 
   async function run(sql: string, bindings?: Bindings): Promise<void> {
     await connection.run(sql, bindings?.values, bindings?.types).catch((error: unknown) => { throw writeError(error); });
@@ -39,7 +41,7 @@ export async function openSpool(connection: DuckDBConnection, table: string, sch
   async function empty(): Promise<void> {
     await run(`CREATE OR REPLACE TABLE ${table} (${schema.definitions})`);
     appender = await connection.createAppender(table);
-    vectors = 0;
+    held = 0;
   }
   function release(): void {
     const closing = appender;
@@ -58,12 +60,12 @@ export async function openSpool(connection: DuckDBConnection, table: string, sch
   await empty();
   return {
     async append(rows) {
-      if (vectors === pieceVectors) await spill();
+      if (held === pieceRows) await spill();
       chunk.reset();
       chunk.setRows(rows);
       // Left alone, the appender holds 200k rows before the database may spill them.
       translated(() => { appender?.appendDataChunk(chunk); appender?.flushSync(); });
-      vectors += 1;
+      held += rows.length;
     },
     async copyTo(path) {
       if (pieces.length > 0) await spill();

@@ -6,7 +6,7 @@ import { checkNames, openCursor, pick, posOf, type JoinPart, type TableSource } 
 import { columnsOf, orderFiles, rangeBindings, whereOf, type PosRange } from './pos-order.ts';
 import { compileSchema, type Cell, type CompiledSchema, type Row, type TableSchema } from './schema.ts';
 import type { ArtifactStore, Published } from './store.ts';
-import { copyOptions, openSpool, vectorRows, type Spool } from './table-spool.ts';
+import { appendedRows, copyOptions, openSpool, type Spool } from './table-spool.ts';
 import { locateError, noColumn, readError, tableFile, writeError } from './table-errors.ts';
 
 /** A published table; `rows` is how many it holds. */
@@ -155,14 +155,14 @@ export function createTables({ store, temporaryRoot, memoryMb = 256 }: { readonl
   return { write, scan, join: joinParts, concatenate, count, close };
 }
 
-/** Appends in full vectors, whatever the pieces the rows come in. Returns how many there were. */
+/** Appends in equal pieces, whatever the pieces the rows come in. Returns how many there were. */
 async function appendRows(spool: Spool, schema: CompiledSchema, rows: AsyncIterable<Row> | Iterable<Row>): Promise<number> {
   let count = 0;
   let pending: DuckDBValue[][] = [];
   for await (const row of rows) {
     pending.push(schema.convertRow(row, count));
     count += 1;
-    if (pending.length < vectorRows) continue;
+    if (pending.length < appendedRows) continue;
     await spool.append(pending);
     pending = [];
   }

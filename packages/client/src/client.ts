@@ -35,7 +35,10 @@ export interface Client {
   createRun(spec: RunSpecBody | RunSpec, options?: CreateOptions): Promise<Run>;
   /** What a run would read, drop, ask and cost; nothing is started. Reads the data sets whole: waits as long as that takes. */
   estimateRun(spec: RunSpecBody | RunSpec): Promise<Estimate>;
-  /** The first rows through every step but training. `result` is null when the run failed, and when it took longer than waitSeconds (120 s when left out). */
+  /**
+   * The first rows through every step but training. `result` is null when the run failed, and when it took longer than waitSeconds (120 s when left out): its run goes on then, and
+   * report() gives the preview once it has ended. Node's fetch waits 300 s for an answer at most: give less, or 0 and follow the run.
+   */
   previewRun(spec: RunSpecBody | RunSpec, query?: { readonly rows?: number; readonly waitSeconds?: number }): Promise<Preview>;
   getRun(id: string): Promise<RunDetail>;
   listRuns(query?: PageQuery & { readonly state?: Run['state'] }): Promise<RunPage>;

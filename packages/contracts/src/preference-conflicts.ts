@@ -1,4 +1,4 @@
-import { trainerTraits } from '@sgpo/core';
+import { trainerTraits, usesPolicyData } from '@sgpo/core';
 import type { LossName, LossParameter, Problem, RunSpec } from '@sgpo/core';
 import { problem } from './problems.ts';
 
@@ -17,7 +17,9 @@ export function preferenceConflicts({ preference, sampling, recipe }: RunSpec): 
   const say = (field: string, value: unknown, message: string, fix: string): void => { found.push(problem(`preference.${field}`, value, `preference.${field} ${message}`, fix)); };
   if (new Set(loss).size !== loss.length) say('loss', loss, 'names a loss twice', 'Name each loss once, and weigh it with preference.lossWeights');
   if (loss.length > 1 && !traits.combines) say('loss', loss, `names ${String(loss.length)} losses; trainer ${trainer} takes one`, 'Name one loss, or set preference.trainer to dpo');
-  if (lossWeights !== null && lossWeights.length !== loss.length) {
+  if (lossWeights !== null && !traits.combines) {
+    say('lossWeights', undefined, `does nothing: trainer ${trainer} has one loss`, 'Remove it, or set preference.trainer to dpo');
+  } else if (lossWeights !== null && lossWeights.length !== loss.length) {
     say('lossWeights', lossWeights, `has ${String(lossWeights.length)} weights for ${String(loss.length)} losses`, 'Give one weight a loss, or none');
   }
   if (lossWeights?.every((weight) => weight === 0) === true) say('lossWeights', lossWeights, 'are all 0: nothing would be learnt', 'Give at least one weight above 0');
@@ -41,7 +43,7 @@ export function preferenceConflicts({ preference, sampling, recipe }: RunSpec): 
   }
   const measure = preference.validation?.measure ?? 'loss';
   if (!traits.measures.includes(measure)) say('validation.measure', measure, `is not measured by trainer ${trainer}`, `Use one of ${traits.measures.join(', ')}`);
-  if (recipe.rounds > 0 && preference.maxLength < sampling.maxNewTokens) {
+  if (usesPolicyData(recipe) && preference.maxLength < sampling.maxNewTokens) {
     say('maxLength', preference.maxLength, `is less than sampling.maxNewTokens (${String(sampling.maxNewTokens)}): long answers would all be dropped`, 'Raise preference.maxLength, or lower sampling.maxNewTokens');
   }
   return found;

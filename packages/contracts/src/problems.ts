@@ -85,10 +85,12 @@ function describe(issue: Issue, field: string, value: unknown, missing: boolean)
 }
 
 function bound(field: string, value: unknown, origin: string, relation: string, limit: number | bigint): { readonly message: string; readonly fix: string } {
-  const unit = origin === 'string' ? ' characters' : origin === 'array' ? ' entries' : '';
+  const plural = limit === 1 || limit === 1n ? '' : 's';
+  const unit = origin === 'string' ? ` character${plural}` : origin === 'array' ? (plural === '' ? ' entry' : ' entries') : '';
+  const verb = unit === '' ? 'be' : 'have';
   const was = origin === 'string' && typeof value === 'string' ? ` (it has ${String(value.length)})` : origin === 'array' && Array.isArray(value) ? ` (it has ${String(value.length)})`
     : typeof value === 'number' ? ` (it is ${String(value)})` : '';
-  return { message: `${field} must be ${relation} ${String(limit)}${unit}${was}`, fix: `Give ${relation} ${String(limit)}${unit}` };
+  return { message: `${field} must ${verb} ${relation} ${String(limit)}${unit}${was}`, fix: `Give ${relation} ${String(limit)}${unit}` };
 }
 
 function unknownKeys(keys: readonly string[], path: Path, context: ProblemContext): Problem[] {
@@ -158,7 +160,7 @@ function article(expected: string): string {
     case 'string': return 'a text';
     case 'boolean': return 'true or false';
     case 'array': return 'a list';
-    case 'object': return 'an object';
+    case 'object': case 'record': return 'an object';
     default: return expected;
   }
 }

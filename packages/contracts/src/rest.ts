@@ -97,7 +97,10 @@ export type Report = z.output<typeof reportSchema>;
 export const healthSchema = z.object({ status: z.enum(['ok', 'ready']) }).meta({ id: 'Health' });
 
 /** Body of POST /v1/runs/{id}/resume. */
-export const resumeBodySchema = z.strictObject({ budget: budget.optional().describe('The new budget, whole; left out: as it was') }).meta({ id: 'Resume' });
+export const resumeBodySchema = z.strictObject({
+  budget: z.strictObject({ tokens: budget.shape.tokens.unwrap().optional(), cost: budget.shape.cost.unwrap().optional() }).optional()
+    .describe('Limits that change: one that is left out stays as it was, null lifts it'),
+}).meta({ id: 'Resume' });
 export type ResumeBody = z.input<typeof resumeBodySchema>;
 
 const templatePreview = z.object({

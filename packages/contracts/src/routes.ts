@@ -63,7 +63,7 @@ export const routes = {
   },
   previewRun: {
     method: 'POST', path: '/v1/runs:preview', summary: 'The first rows through policy, teacher, scorer and refiner; the run that follows reuses them', tag: 'runs', auth: true, body: runSpecBodySchema,
-    query: z.strictObject({ rows: wholeNumber(1, 256).default(10).describe('Rounded up to whole blocks'), waitSeconds: wholeNumber(0, 600).default(120) }),
+    query: z.strictObject({ rows: wholeNumber(1, 256).default(10).describe('Rounded up to whole blocks'), waitSeconds: wholeNumber(0, 240).default(120).describe('How long to wait for it; clients give up on their own after some minutes') }),
     response: previewSchema, success: { 200: 'The run has ended: its preview, or its failure', 202: 'It is not finished; the report of its run will be it' },
     errors: [...launchErrors, 'ARTIFACT.MISSING_FILES', 'ARTIFACT.CORRUPT', 'STORE.UNAVAILABLE'],
   },

@@ -1,17 +1,19 @@
+import { trainsImprover } from '@sgpo/core';
 import type { Problem, RunSpec, TrainingOptions } from '@sgpo/core';
 import { problem } from './problems.ts';
 import { recipeConflicts } from './recipe-conflicts.ts';
 import { preferenceConflicts } from './preference-conflicts.ts';
-import { dataConflicts, modelConflicts, teacherConflicts } from './source-conflicts.ts';
+import { dataConflicts, modelConflicts } from './source-conflicts.ts';
 import { defaultDecoding, defaultWarmupRatio } from './spec-fields.ts';
+import { teacherConflicts } from './teacher-conflicts.ts';
 
 /**
- * Rules over several fields of a spec whose fields are right one by one. A value that would do nothing is refused unless it is the default, so that
- * the filled form of a spec is always a spec again.
+ * Rules over several fields of a spec whose fields are right one by one. A value that its section would not heed is refused unless it is the default, so
+ * that the filled form of a spec is always a spec again. Sections that the recipe does not read may hold anything that fits: one base serves many presets.
  */
 export function conflictsOf(spec: RunSpec): Problem[] {
   return [
-    ...recipeConflicts(spec), ...modelConflicts('model', spec.model), ...dataConflicts(spec), ...teacherConflicts(spec), ...samplingConflicts(spec),
+    ...recipeConflicts(spec), ...modelConflicts('model', spec.model), ...dataConflicts(spec), ...teacherConflicts(spec), ...samplingConflicts(spec), ...previewConflicts(spec),
     ...trainingConflicts('sftTraining', spec.sftTraining), ...trainingConflicts('improverTraining', spec.improverTraining), ...trainingConflicts('preference', spec.preference),
     ...preferenceConflicts(spec),
   ];
@@ -38,6 +40,11 @@ function samplingConflicts(spec: RunSpec): Problem[] {
     found.push(problem('evaluation', undefined, 'evaluation does nothing without data.heldOut', 'Add data.heldOut, or remove evaluation'));
   }
   return found;
+}
+
+function previewConflicts({ preview, recipe }: RunSpec): Problem[] {
+  if (preview === null || recipe.rounds > 0 || trainsImprover(recipe)) return [];
+  return [problem('preview', undefined, 'a preview shows what is sampled, taught and paired; this recipe trains on conversations alone', 'Ask for an estimate instead: POST /v1/runs:estimate')];
 }
 
 function trainingConflicts(section: 'sftTraining' | 'improverTraining' | 'preference', training: TrainingOptions): Problem[] {

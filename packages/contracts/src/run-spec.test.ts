@@ -109,6 +109,9 @@ describe('shape', () => {
     ['a hub token that is written out', { ...minimal(), data: { ...minimal().data, policy: { hub: { repo: 'o/n', token: 'hf_secret' } } } }, 'SPEC.INVALID', 'data.policy.hub.token', /env:NAME/],
     ['a digest that is none', { ...minimal(), model: { artifact: 'abc' } }, 'SPEC.INVALID', 'model.artifact', /64 lower-case/],
     ['an unknown chat template', { ...minimal(), sftTraining: { chatTemplate: 'chatlm' } }, 'SPEC.INVALID', 'sftTraining.chatTemplate', /Did you mean chatml/],
+    ['a warm-up that is all', { ...minimal(), preference: { warmupRatio: 1 } }, 'SPEC.INVALID', 'preference.warmupRatio', /less than 1/],
+    ['a module that is a pattern', { ...minimal(), preference: { lora: { targetModules: ['q.*|k'] } } }, 'SPEC.INVALID', 'preference.lora.targetModules[0]', /q_proj/],
+    ['a module twice', { ...minimal(), preference: { lora: { targetModules: ['q_proj', 'q_proj'] } } }, 'SPEC.INVALID', 'preference.lora.targetModules', /once/],
     ['a LoRA rank of 0', { ...minimal(), preference: { lora: { rank: 0 } } }, 'SPEC.INVALID', 'preference.lora.rank', /at least 1/],
     ['a preview of 300 rows', { ...minimal(), preview: { rows: 300 } }, 'SPEC.INVALID', 'preview.rows', /at most 256/],
     ['a target twice', { ...minimal(), recipe: { targets: ['improved', 'improved'] } }, 'SPEC.INVALID', 'recipe.targets', /once/],
@@ -174,6 +177,7 @@ describe('rules over several fields', () => {
     ['evaluation without a held-out set', { evaluation: { temperature: 0 } }, 'evaluation', /heldOut/],
     ['warm-up and scheduler', { preference: { scheduler: 'constant', warmupRatio: 0.2 } }, 'preference.warmupRatio', /constant_with_warmup/],
     ['the best weights by no measure', { improverTraining: { publish: 'best' } }, 'improverTraining.publish', /improverTraining.validation/],
+    ['a preview of Step 0', { preset: 'sft', ...bare, data: { sft: { path: 's' } }, preview: {} }, 'preview', /runs:estimate/],
     ['a measure of pairs where there are none', { sftTraining: { validation: { measure: 'rewards/margins' } } }, 'sftTraining.validation.measure', /to loss/],
   ])('of the run: %s', conflict);
 
@@ -208,6 +212,8 @@ describe('rules over several fields', () => {
     ['rows from two places', { data: { ...minimal().data, heldOut: { path: 'h', dataset: 'h' } } }, 'data.heldOut', /Give one of/],
     ['a format of a registered set', { data: { ...minimal().data, policy: { dataset: 'd', format: 'messages' } } }, 'data.policy.format', /register the rows again/],
     ['one file for both sets', { data: { improver: { path: 'a' }, policy: { path: 'a', limit: 5 } } }, 'data.policy', /another file/],
+    ['the held-out file as the policy set', { data: { ...minimal().data, heldOut: minimal().data.policy } }, 'data.policy', /another file/],
+    ['the held-out file as given pairs', { preset: 'dpo', ...bare, data: { ...pairs, heldOut: pairs.preferences } }, 'data.preferences', /another file/],
     ['one repository for both sets', { data: { improver: { hub: { repo: 'o/n' } }, policy: { hub: { repo: 'o/n' } } } }, 'data.policy', /another file/],
   ])('of the sources: %s', conflict);
 
@@ -222,6 +228,10 @@ describe('rules over several fields', () => {
     ['weights of an endpoint', { teacher: { ...endpoint, weights: { path: 't' } } }, 'teacher.weights', /source to fleet/],
     ['batches of the policy', { teacher: { source: 'policy', mode: 'batch' } }, 'teacher.mode', /endpoint/],
     ['a budget of the policy', { teacher: { source: 'policy', budget: { tokens: 5 } } }, 'teacher.budget', /endpoint/],
+    ['a key of the fleet', { teacher: { source: 'fleet', weights: { path: 't' }, apiKey: 'env:KEY' } }, 'teacher.apiKey', /Remove/],
+    ['limits of the policy', { teacher: { source: 'policy', limits: { requestsPerMinute: 5 } } }, 'teacher.limits', /endpoint/],
+    ['answers of the fleet that fill everything', { teacher: { source: 'fleet', weights: { path: 't' } }, sampling: { maxLength: 1024 } }, 'teacher.maxTokens', /less than 1024/],
+    ['a policy that repeats its drafts', { teacher: { source: 'policy', temperature: 0 }, sampling: { temperature: 0 } }, 'teacher.temperature', /above 0/],
     ['a budget in currency without a price', { teacher: { ...endpoint, budget: { cost: 5 } } }, 'teacher.budget.cost', /teacher.price/],
     ["a price of one provider for another's model", { teacher: { baseUrl: 'https://elsewhere/v1', model: 'gpt-4o', budget: { cost: 5 } } }, 'teacher.budget.cost', /teacher.price/],
   ])('of the teacher: %s', conflict);
@@ -233,6 +243,7 @@ describe('rules over several fields', () => {
     ['two losses of one that takes one', { trainer: 'cpo', loss: ['hinge', 'ipo'] }, 'loss', /trainer to dpo/],
     ['weights and losses', { loss: ['sigmoid', 'sft'], lossWeights: [1] }, 'lossWeights', /one weight a loss/],
     ['weights that are all 0', { lossWeights: [0] }, 'lossWeights', /above 0/],
+    ['weights of one that takes one loss', { trainer: 'kto', loss: 'kto', lossWeights: [2] }, 'lossWeights', /trainer to dpo/],
     ['smoothing and loss', { loss: 'ipo', labelSmoothing: 0.1 }, 'labelSmoothing', /robust/],
     ['a margin and a loss without one', { simpoGamma: 0.5 }, 'simpoGamma', /cpo \(simpo\)/],
     ['a likelihood weight', { cpoAlpha: 1 }, 'cpoAlpha', /trainer cpo/],
@@ -253,6 +264,16 @@ describe('rules over several fields', () => {
 
   it('let the same file serve both sets when rows are left for the policy', () => {
     expect(parseRunSpec({ ...minimal(), data: { improver: { path: 'a', limit: 5 }, policy: { path: 'a', limit: 50 } } }).data.policy?.limit).toBe(50);
+  });
+
+  it('let the held-out file serve a set when rows are left, when prompts may be shared, or when its rows are read otherwise', () => {
+    for (const data of [{ heldOut: { path: 'p', limit: 5 } }, { heldOut: { path: 'p' }, heldOutOverlap: 'keep' }, { heldOut: { path: 'p', columns: { prompt: 'other' } } }]) {
+      expect(parseRunSpec({ ...minimal(), data: { ...minimal().data, ...dPol, ...data } }).data.policy?.path).toBe('p');
+    }
+  });
+
+  it('let given pairs be short: nothing is sampled for them', () => {
+    expect(parseRunSpec({ ...minimal(), preset: 'dpo', ...bare, data: pairs, preference: { maxLength: 128 } }).preference.maxLength).toBe(128);
   });
 
   it('let a default that does nothing pass', () => {

@@ -1,4 +1,4 @@
-import { priceOf, setUses, trainsImprover } from '@sgpo/core';
+import { setUses } from '@sgpo/core';
 import type { DatasetSource, ModelSource, Problem, RunSpec } from '@sgpo/core';
 import { problem } from './problems.ts';
 
@@ -46,41 +46,21 @@ function registeredConflicts(field: string, { format, columns, malformed, dropFl
   return given.map((name) => problem(`${field}.${name}`, undefined, `${field}.${name} does nothing: the rows of a registered data set are read as it was registered`, `Remove it, or register the rows again with source.${name}`));
 }
 
-/** Policy rows whose prompt is in the improver set are dropped: the first rows of one file would all go. */
-function sameRows({ data: { improver, policy } }: RunSpec): Problem[] {
-  if (improver === null || policy === null) return [];
-  const place = ({ path, hub, dataset }: DatasetSource): string => JSON.stringify([path, hub, dataset]);
-  if (place(improver) !== place(policy) || (improver.limit !== null && (policy.limit === null || policy.limit > improver.limit))) return [];
-  return [problem('data.policy', undefined, 'data.policy has only rows that data.improver has too; prompts of the improver set are dropped from the policy set, so no row would be left',
-    'Give data.policy another file')];
+/** Rows whose prompt is in another set are dropped: the first rows of one file would all go. */
+function sameRows({ data: { improver, policy, preferences, heldOut, heldOutOverlap } }: RunSpec): Problem[] {
+  const found: Problem[] = [];
+  const compare = (name: string, source: DatasetSource | null, other: string, against: DatasetSource | null): void => {
+    if (source === null || against === null || !hasNoOther(source, against)) return;
+    found.push(problem(`data.${name}`, undefined, `data.${name} has only rows that data.${other} has too; their prompts are dropped from it, so no row would be left`, `Give data.${name} another file`));
+  };
+  compare('policy', policy, 'improver', improver);
+  if (heldOutOverlap === 'keep') return found;
+  for (const [name, source] of [['improver', improver], ['policy', policy], ['preferences', preferences]] as const) compare(name, source, 'heldOut', heldOut);
+  return found;
 }
 
-/** A teacher where one is asked, of the fields its source has, and a price where a budget in currency needs one. */
-export function teacherConflicts({ teacher, recipe }: RunSpec): Problem[] {
-  if (teacher === null) {
-    return trainsImprover(recipe) ? [problem('teacher', null, 'teacher is missing: this recipe trains an improver on its answers', 'Give teacher.baseUrl and teacher.model, or teacher.source: policy')] : [];
-  }
-  if (!trainsImprover(recipe)) return [problem('teacher', undefined, 'teacher does nothing: this recipe asks none', 'Remove it')];
-  const found: Problem[] = [];
-  const endpoint = teacher.source === 'endpoint';
-  for (const [name, value] of [['baseUrl', teacher.baseUrl], ['model', teacher.model]] as const) {
-    const field = `teacher.${name}`;
-    if (endpoint && value === null) found.push(problem(field, null, `${field} is missing`, 'Give the address of an OpenAI-compatible API and its name of the model, or set teacher.source to fleet or policy'));
-    if (!endpoint && value !== null) found.push(problem(field, undefined, `${field} does nothing: the source is ${teacher.source}`, 'Remove it, or set teacher.source to endpoint'));
-  }
-  if (teacher.source === 'fleet') {
-    found.push(...(teacher.weights === null
-      ? [problem('teacher.weights', null, 'teacher.weights is missing: the fleet needs a model to teach with', 'Give teacher.weights, such as {"path": "models/teacher"}')]
-      : modelConflicts('teacher.weights', teacher.weights)));
-  } else if (teacher.weights !== null) {
-    found.push(problem('teacher.weights', undefined, `teacher.weights does nothing: the source is ${teacher.source}`, 'Remove it, or set teacher.source to fleet'));
-  }
-  if (!endpoint && (teacher.mode === 'batch' || teacher.budget.cost !== null || teacher.budget.tokens !== null)) {
-    const field = teacher.mode === 'batch' ? 'teacher.mode' : 'teacher.budget';
-    found.push(problem(field, undefined, `${field} belongs to an endpoint; the source is ${teacher.source}`, 'Remove it, or set teacher.source to endpoint'));
-  }
-  if (endpoint && teacher.budget.cost !== null && priceOf(teacher) === null) {
-    found.push(problem('teacher.budget.cost', teacher.budget.cost, `teacher.budget.cost needs a price, and none is known for ${JSON.stringify(teacher.model)}`, 'Give teacher.price, or limit teacher.budget.tokens'));
-  }
-  return found;
+/** True when the rows of `source` are first rows of the same place, read alike, and no more of them. */
+function hasNoOther(source: DatasetSource, against: DatasetSource): boolean {
+  const place = ({ path, hub, dataset, columns }: DatasetSource): string => JSON.stringify([path, hub, dataset, columns]);
+  return place(source) === place(against) && (against.limit === null || (source.limit !== null && source.limit <= against.limit));
 }

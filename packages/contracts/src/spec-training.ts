@@ -1,14 +1,17 @@
 import { lossNames, trainerNames } from '@sgpo/core';
 import { z } from 'zod';
-import { count, defaultWarmupRatio, dtype, positive, share, text } from './spec-fields.ts';
+import { count, defaultWarmupRatio, dtype, positive, share } from './spec-fields.ts';
 
 const epochs = positive(100).describe('Passes over the data set');
+
+const moduleName = z.string().regex(/^[A-Za-z0-9_.]{1,200}$/, { error: 'Give the name of a module, such as q_proj: letters, digits, dots and underscores' });
 
 const lora = z.strictObject({
   rank: count(1, 1024).default(16),
   alpha: positive(4096).default(32),
   dropout: z.number().min(0).lt(1).default(0.05),
-  targetModules: z.array(text(200)).max(64).default([]).describe('Empty: every linear layer but the output layer'),
+  targetModules: z.array(moduleName).max(64)
+    .refine((names) => new Set(names).size === names.length, { error: 'names a module twice', params: { fix: 'Name each module once' } }).default([]).describe('Empty: every linear layer but the output layer'),
 }).meta({ id: 'Lora' });
 
 const validation = z.strictObject({
@@ -21,7 +24,7 @@ const fields = {
   batchSize: count(1, 1_048_576).default(128).describe('Rows of one optimiser step'),
   microBatchSize: count(1, 65_536).default(8).describe('Rows of one forward pass; divides batchSize'),
   maxLength: count(2, 1_048_576).default(2048),
-  warmupRatio: share(1).default(defaultWarmupRatio),
+  warmupRatio: z.number().min(0).lt(1).default(defaultWarmupRatio).describe('Share of the steps'),
   scheduler: z.enum(['cosine', 'linear', 'constant', 'constant_with_warmup']).default('cosine'),
   weightDecay: share(1).default(0),
   maxGradNorm: positive(1000).default(1),

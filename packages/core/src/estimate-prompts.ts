@@ -39,6 +39,6 @@ function showPrompt(step: string, { prompt, space }: Asked, head: readonly Inges
   const isDrafted = prompt !== 'plain' && promptTemplates[prompt].slots.includes('draft');
   return {
     prompt, step, rows: head.flatMap((row) => (row.kind === 'answer' ? [{ id: row.id, messages: [...fillPrompt(prompt, { prompt: row.prompt, reference: row.response, draft })] }] : [])),
-    placeholders: isDrafted ? [`draft: ${draft}`, 'marks of blocks: their square brackets are longer than any run of them in the texts, so that a draft with brackets widens them'] : [],
+    placeholders: isDrafted ? [`draft: ${draft}`, 'brackets of the marks: one more than the longest run of square brackets in the texts, so a draft that has some adds to them'] : [],
   };
 }

@@ -59,7 +59,7 @@ describe('an estimate', () => {
   });
 
   it('tells what the teacher costs, or why it cannot', () => {
-    expect(estimate().teacher).toMatchObject({ calls: 40, completionTokens: 2 * 20 * 512, cost: null, reason: 'No price is known for "teacher" at that address: give teacher.price' });
+    expect(estimate().teacher).toMatchObject({ calls: 40, completionTokens: 2 * 20 * 512, cost: null, reason: 'no price is known for "teacher" at that address; give teacher.price' });
     const priced = { ...sampleSpec().teacher!, price: { promptPerMillion: 0, completionPerMillion: 100 } };
     expect(estimate({ teacher: priced }).teacher).toMatchObject({ cost: 2 * 20 * 512 * 100 / 1e6, reason: null });
     expect(estimate({ teacher: { ...priced, mode: 'batch' } })).toMatchObject({ teacher: { cost: 20 * 512 * 100 / 1e6 }, assumptions: expect.arrayContaining(['The cost is that of the Batch API.']) });

@@ -45,7 +45,7 @@ function teacherOf(spec: RunSpec, steps: readonly StepEstimate[]): RunEstimate['
   const cost = costOf(priceOf(teacher), tokens);
   return {
     calls: sum((step) => step.rows), ...tokens, cost,
-    reason: cost === null ? `No price is known for ${JSON.stringify(teacher.model)} at that address: give teacher.price` : null,
+    reason: cost === null ? `no price is known for ${JSON.stringify(teacher.model)} at that address; give teacher.price` : null,
   };
 }
 

@@ -25,6 +25,7 @@ export * from './prices.ts';
 export * from './prompts.ts';
 export * from './recipe-list.ts';
 export * from './recipes.ts';
+export * from './registered-source.ts';
 export * from './replay.ts';
 export * from './report.ts';
 export * from './report-markdown.ts';

@@ -13,7 +13,7 @@ const reason = (rejected: Answer, chosen: Answer, rest: Partial<PairSides> = {})
 describe('buildPair', () => {
   it('is a conversational preference row', () => {
     expect(buildPair({ row, rejected: answer('paris?'), chosen: answer('Paris.'), rules })).toEqual({
-      id: 'id1', prompt: row.prompt, chosen: [{ role: 'assistant', content: 'Paris.' }], rejected: [{ role: 'assistant', content: 'paris?' }],
+      id: 'id1', prompt: row.prompt, chosen: [{ role: 'assistant', content: 'Paris.' }], rejected: [{ role: 'assistant', content: 'paris?' }], chosen_unfinished: false, rejected_unfinished: false,
     });
   });
   const dropped = answer(null, { dropReason: 'missing' });
@@ -35,6 +35,11 @@ describe('buildPair', () => {
     expect(reason(answer('paris'), answer('I cannot help with that.'), { rules: { ...rules, chosenFlaws: ['refusal'] } })).toBe('chosen_refusal');
     expect(reason(answer('paris'), answer(' '), { rules: { unfinished: 'keep', chosenFlaws: [] } })).toBe('chosen_empty');
   });
+  it('marks the side that was cut short and is kept', () => {
+    const keep = { row, rules: { ...rules, unfinished: 'keep' as const } };
+    expect(buildPair({ ...keep, rejected: answer('paris'), chosen: cut })).toMatchObject({ chosen_unfinished: true, rejected_unfinished: false });
+    expect(buildPair({ ...keep, rejected: cut, chosen: answer('Paris.') })).toMatchObject({ chosen_unfinished: false, rejected_unfinished: true });
+  });
   it('gives every row a pair of two different texts, or a reason', () => {
     const any = fc.record({ text: fc.option(fc.constantFrom('', 'a', 'b', 'The capital is Paris.')), finishReason: fc.constantFrom('stop', 'length', null), dropReason: fc.option(fc.constant('gone')) });
     fc.assert(fc.property(any, any, (rejected, chosen) => {
@@ -49,7 +54,7 @@ describe('buildPair', () => {
 describe('buildGivenPair', () => {
   const given = { id: 'id1', prompt: row.prompt, chosen: 'Improved answer: Paris.', rejected: 'I cannot help with that.' };
   it('takes both sides word for word, whatever they say', () => {
-    expect(buildGivenPair({ row: given })).toEqual({ id: 'id1', prompt: row.prompt, chosen: [{ role: 'assistant', content: given.chosen }], rejected: [{ role: 'assistant', content: given.rejected }] });
+    expect(buildGivenPair({ row: given })).toEqual({ id: 'id1', prompt: row.prompt, chosen: [{ role: 'assistant', content: given.chosen }], rejected: [{ role: 'assistant', content: given.rejected }], chosen_unfinished: false, rejected_unfinished: false });
   });
   it.each([['chosen_empty', { chosen: ' ' }], ['rejected_empty', { rejected: '\n' }], ['identical', { chosen: given.rejected }], ['identical', { chosen: `${given.rejected}\n` }], ['identical', { chosen: 'é', rejected: 'e\u0301' }]] as const)(
     '%s %j', (dropReason, rest) => { expect(buildGivenPair({ row: { ...given, ...rest } })).toEqual({ dropReason }); },

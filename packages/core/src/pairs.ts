@@ -6,8 +6,11 @@ import { createEditDistanceStat, createLengthStat, defaultMaxPairs } from './edi
 import type { EditDistance } from './edit-distance.ts';
 import type { Message, RuleOptions } from './spec.ts';
 
-/** TRL's conversational preference row. A type and no interface, so that a table takes it as a record. */
-export type PairRow = { readonly id: string; readonly prompt: readonly Message[]; readonly chosen: readonly Message[]; readonly rejected: readonly Message[] };
+/** TRL's conversational preference row; a side that was cut short is marked: no end token may follow it. A type and no interface, so that a table takes it as a record. */
+export type PairRow = {
+  readonly id: string; readonly prompt: readonly Message[]; readonly chosen: readonly Message[]; readonly rejected: readonly Message[];
+  readonly chosen_unfinished: boolean; readonly rejected_unfinished: boolean;
+};
 
 /** A row with both sides. `chosenIsReference`: the chosen side is y_sft itself, which is data and is not searched for flaws. */
 export interface PairSides {
@@ -23,7 +26,10 @@ export function buildPair(sides: PairSides): PairRow | { readonly dropReason: st
   const dropReason = reasonAgainst(sides);
   if (dropReason !== null) return { dropReason };
   const { row, rejected, chosen } = sides;
-  return { id: row.id, prompt: row.prompt, chosen: assistantTurn(chosen.text ?? ''), rejected: assistantTurn(rejected.text ?? '') };
+  return {
+    id: row.id, prompt: row.prompt, chosen: assistantTurn(chosen.text ?? ''), rejected: assistantTurn(rejected.text ?? ''),
+    chosen_unfinished: isUnfinished(chosen), rejected_unfinished: isUnfinished(rejected),
+  };
 }
 
 function reasonAgainst({ row, rejected, chosen, chosenIsReference = false, rules }: PairSides): string | null {
@@ -47,13 +53,13 @@ function faultOfTexts(chosen: string, rejected: string): 'chosen_empty' | 'rejec
 }
 
 /** A row of a preference set after ingest. */
-export interface GivenPair { readonly id: string; readonly prompt: readonly Message[]; readonly chosen: string; readonly rejected: string }
+export interface GivenRow { readonly id: string; readonly prompt: readonly Message[]; readonly chosen: string; readonly rejected: string }
 
 /** The pair of a row that brings both sides, or `chosen_empty`, `rejected_empty` or `identical`. It is data: no flaws are searched for. */
-export function buildGivenPair({ row }: { readonly row: GivenPair }): PairRow | { readonly dropReason: string } {
+export function buildGivenPair({ row }: { readonly row: GivenRow }): PairRow | { readonly dropReason: string } {
   const dropReason = faultOfTexts(row.chosen, row.rejected);
   if (dropReason !== null) return { dropReason };
-  return { id: row.id, prompt: row.prompt, chosen: assistantTurn(row.chosen), rejected: assistantTurn(row.rejected) };
+  return { id: row.id, prompt: row.prompt, chosen: assistantTurn(row.chosen), rejected: assistantTurn(row.rejected), chosen_unfinished: false, rejected_unfinished: false };
 }
 
 export interface PairStats {
@@ -68,7 +74,7 @@ export interface PairStats {
 export interface PairStatsAccumulator {
   /** One row; rows that give no pair are left out. */
   add(sides: PairSides): void;
-  addGiven(row: GivenPair): void;
+  addGiven(row: GivenRow): void;
   result(): PairStats;
 }
 

@@ -4,8 +4,8 @@ import type { Digest, RunId, TaskId, WorkerId } from './ids.ts';
 import { place } from './placement.ts';
 import type { OpenWorker, WaitingTask } from './placement.ts';
 
-const task = (id: string, run: string, model: string | null, position: number, at = 0, index = 0): WaitingTask =>
-  ({ id: id as TaskId, runId: run as RunId, model: model as Digest | null, position, index, createdAt: new Date(at) });
+const task = (id: string, run: string, model: string | null, position: number, at = 0, index = 0, preview = false): WaitingTask =>
+  ({ id: id as TaskId, runId: run as RunId, model: model as Digest | null, position, index, createdAt: new Date(at), preview });
 const worker = (id: string, warmModel: string | null, freeSlots: number[]): OpenWorker => ({ id: id as WorkerId, warmModel: warmModel as Digest | null, freeSlots });
 const short = (tasks: WaitingTask[], workers: OpenWorker[]) => place(tasks, workers).map(({ taskId, workerId, slot }) => `${taskId}@${workerId}/${String(slot)}`);
 
@@ -13,6 +13,9 @@ describe('place', () => {
   it('serves older runs first, then plan order, then index', () => {
     const tasks = [task('d', 'new', null, 0, 5), task('c', 'old', null, 2, 9, 1), task('b', 'old', null, 2, 1), task('a', 'old', null, 1, 9)];
     expect(short(tasks, [worker('w', null, [0, 1, 2])])).toEqual(['a@w/0', 'b@w/1', 'c@w/2']);
+  });
+  it('serves a preview before runs that are older', () => {
+    expect(short([task('a', 'old', 'm', 0), task('b', 'preview', 'x', 3, 9, 0, true)], [worker('w', 'm', [0])])).toEqual(['b@w/0']);
   });
   it('prefers the worker that is warm for the model', () => {
     expect(short([task('a', 'r', 'm', 0)], [worker('v', null, [0]), worker('w', 'm', [3])])).toEqual(['a@w/3']);

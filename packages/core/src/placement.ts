@@ -3,6 +3,8 @@ import type { Digest, RunId, TaskId, WorkerId } from './ids.ts';
 /** A ready worker task. `position`: its step's place in the plan; `createdAt`: of the task or its run, and a run is as old as its oldest task here. */
 export interface WaitingTask {
   readonly id: TaskId; readonly runId: RunId; readonly model: Digest | null; readonly position: number; readonly index: number; readonly createdAt: Date;
+  /** Of a preview: somebody waits for it. */
+  readonly preview: boolean;
 }
 /** A live worker and its slots without a lease. `warmModel`: the weights it still holds in memory. */
 export interface OpenWorker { readonly id: WorkerId; readonly warmModel: Digest | null; readonly freeSlots: readonly number[] }
@@ -10,7 +12,7 @@ export interface Placement { readonly taskId: TaskId; readonly workerId: WorkerI
 
 /**
  * Gives waiting tasks to free slots until either runs out; equal inputs in any order give equal placements.
- * Older runs first. Within a run: first a task that a free worker is warm for, else the earliest by plan position and index; that goes to the
+ * Previews first, for they are short and waited for, then older runs. Within a run: first a task that a free worker is warm for, else the earliest by plan position and index; that goes to the
  * worker whose warm model the fewest waiting tasks want, so that warm weights are kept for those who can use them.
  */
 export function place(tasks: readonly WaitingTask[], workers: readonly OpenWorker[]): Placement[] {
@@ -47,8 +49,8 @@ function orderRuns(tasks: readonly WaitingTask[]): WaitingTask[][] {
   const unique = new Map(tasks.map((task) => [task.id, task]));
   const runs = Map.groupBy(unique.values(), ({ runId }) => runId);
   return [...runs]
-    .map(([runId, queue]) => ({ runId, bornAt: Math.min(...queue.map(({ createdAt }) => createdAt.getTime())), queue }))
-    .sort((a, b) => a.bornAt - b.bornAt || compareText(a.runId, b.runId))
+    .map(([runId, queue]) => ({ runId, preview: queue.some(({ preview }) => preview), bornAt: Math.min(...queue.map(({ createdAt }) => createdAt.getTime())), queue }))
+    .sort((a, b) => Number(b.preview) - Number(a.preview) || a.bornAt - b.bornAt || compareText(a.runId, b.runId))
     .map(({ queue }) => queue.sort((a, b) => a.position - b.position || a.index - b.index || compareText(a.id, b.id)));
 }
 

@@ -83,7 +83,7 @@ export const stepKinds: Readonly<Record<StepKind, KindTraits>> = {
   'generate': { where: 'worker', sharded: true, cacheable: true, version: 1 },
   'teach': { where: 'local', sharded: true, cacheable: true, version: 1 },
   'score': { where: 'worker', sharded: true, cacheable: true, version: 1 },
-  'filter': { where: 'local', sharded: false, cacheable: true, version: 1 },
+  'filter': { where: 'local', sharded: false, cacheable: true, version: 2 },
   'build-sft': { where: 'local', sharded: false, cacheable: true, version: 2 },
   'sft': { where: 'worker', sharded: false, cacheable: true, version: 2 },
   'pair': { where: 'local', sharded: false, cacheable: true, version: 2 },

@@ -8,7 +8,7 @@ export function renderPreview(result: PreviewResult): string {
   const spaces = [...new Set(result.rows.map(({ space }) => space))];
   const parts = [
     '# Preview',
-    `Teacher: ${String(calls)} answers paid, ${String(promptTokens)} prompt and ${String(completionTokens)} completion tokens, cost ${cost === null ? 'not known' : String(cost)}.`,
+    `Teacher: ${String(calls)} answers paid, ${String(promptTokens)} prompt and ${String(completionTokens)} completion tokens, cost ${cost === null ? 'unknown: no price is known' : `${cost.toFixed(6)} in the currency of the price`}.`,
     result.notes.map((note) => `- ${note}`).join('\n'),
     ...spaces.flatMap((space) => [`## ${titles[space]}`, ...result.rows.filter((row) => row.space === space).map(renderRow)]),
   ];

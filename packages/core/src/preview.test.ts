@@ -51,7 +51,7 @@ describe('a preview for people', () => {
     const evil = 'a\n```\n# Heading\n````\n[x](javascript:1)';
     const text = renderPreview({ rows: [previewGivenRow({ id: 'ab', prompt: [{ role: 'user', content: evil }], chosen: 'b', rejected: 'c' })], spent: { calls: 2, promptTokens: 10, completionTokens: 5, cost: null }, notes: ['note'] });
     expect(text).toContain(`\n\`\`\`\`\`text\n${evil}\n\`\`\`\`\`\n`);
-    expect(text).toContain('2 answers paid, 10 prompt and 5 completion tokens, cost not known');
+    expect(text).toContain('2 answers paid, 10 prompt and 5 completion tokens, cost unknown: no price is known');
     expect(text).toContain('### ab – pair: kept');
   });
 });

@@ -1,7 +1,7 @@
 /** A preview: what the first rows of a run look like after every step but training. */
 import type { Answer, DataRow } from './answers.ts';
 import { buildGivenPair, buildPair } from './pairs.ts';
-import type { GivenPair } from './pairs.ts';
+import type { GivenRow } from './pairs.ts';
 import type { PromptName } from './plan.ts';
 import { buildSftRow } from './sft-rows.ts';
 import type { Message, RecipeOptions, RuleOptions, RunSpec } from './spec.ts';
@@ -65,7 +65,7 @@ export function previewPolicyRow({ row, rejected, refined }: { readonly row: Dat
   };
 }
 
-export const previewGivenRow = (row: GivenPair): PreviewRow =>
+export const previewGivenRow = (row: GivenRow): PreviewRow =>
   ({ ...nothing, space: 'preferences', id: row.id, prompt: row.prompt, chosen: row.chosen, rejected: row.rejected, verdicts: { pair: verdictOf(buildGivenPair({ row })) } });
 
 /** What the rows of a preview must not be taken for. */

@@ -4,9 +4,7 @@ import type { TeacherOptions } from './spec.ts';
 /** Currency units (US dollars in the table) per million tokens. */
 export interface Price { readonly promptPerMillion: number; readonly completionPerMillion: number }
 
-/** The year whose public price lists the table was made from: check it against your contract before you rely on a budget in currency. */
-export const pricesAsOf = '2025';
-
+/** From the provider's public price list of 2025: check it against your contract before you rely on a budget in currency. */
 const prices: Readonly<Record<string, Price>> = {
   'gpt-4-turbo': { promptPerMillion: 10, completionPerMillion: 30 },
   'gpt-4o': { promptPerMillion: 2.5, completionPerMillion: 10 },

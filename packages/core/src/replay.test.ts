@@ -14,7 +14,7 @@ describe('replayFault', () => {
 });
 
 it('replayRow is the prompt as it is, and the policy\'s own answer word for word', () => {
-  expect(replayRow({ row, draft: answer(' Paris.\n') })).toEqual({ id: 'id1', prompt: row.prompt, completion: [{ role: 'assistant', content: ' Paris.\n' }] });
+  expect(replayRow({ row, draft: answer(' Paris.\n') })).toEqual({ id: 'id1', prompt: row.prompt, completion: [{ role: 'assistant', content: ' Paris.\n' }], unfinished: false });
 });
 
 describe('replayCount', () => {

@@ -39,4 +39,5 @@ export function drawReplayed(candidates: Iterable<string>, { seed, count }: { re
 }
 
 /** x → y₀, as the policy is asked. */
-export const replayRow = ({ row, draft }: { readonly row: DataRow; readonly draft: Answer }): SftRow => ({ id: row.id, prompt: row.prompt, completion: assistantTurn(draft.text ?? '') });
+export const replayRow = ({ row, draft }: { readonly row: DataRow; readonly draft: Answer }): SftRow =>
+  ({ id: row.id, prompt: row.prompt, completion: assistantTurn(draft.text ?? ''), unfinished: isUnfinished(draft) });

@@ -39,7 +39,7 @@ export function renderTrainingSet({ filter, replay, editDistance, lengths }: Rep
     distances([['ŷ – y₀', editDistance.improvedToDraft], ['ŷ – y_sft', editDistance.improvedToReference]]),
     table(['mean characters', 'y₀', 'y_sft', 'ŷ', 'y_ext'], [['', number(lengths.draft, 0), number(lengths.reference, 0), number(lengths.improved, 0), number(lengths.external, 0)]]),
     ...(replay === null ? [] : [`Against forgetting, ${String(replay.rows)} of ${String(replay.wanted)} wanted rows are plain prompts with the initial policy's own answers.`]),
-  ].join('\n\n');
+  ].filter((part) => part !== '').join('\n\n');
 }
 
 export function renderPairs({ editDistance, lengths }: Report): string {
@@ -51,11 +51,11 @@ export function renderPairs({ editDistance, lengths }: Report): string {
     table(['mean characters', 'chosen', 'rejected', 'chosen / rejected'], lengths.rounds.map(({ round, chosen, rejected, ratio }) => [
       `round ${String(round)}`, number(chosen, 0), number(rejected, 0), number(ratio, 2),
     ])),
-  ].join('\n\n');
+  ].filter((part) => part !== '').join('\n\n');
 }
 
+/** Of those that were measured: a recipe without ŷ has no distances of it. */
 function distances(rows: readonly (readonly [string, EditDistance | null])[]): string {
-  return table(['edit distance', 'mean characters', 'share of the longer text', 'measured on'], rows.map(([name, distance]) => [
-    name, number(distance?.meanCharacters ?? null, 1), percent(distance?.meanNormalised ?? null), whole(distance?.n ?? null),
-  ]));
+  const measured = rows.flatMap(([name, distance]) => (distance === null ? [] : [[name, number(distance.meanCharacters, 1), percent(distance.meanNormalised), whole(distance.n)]]));
+  return measured.length === 0 ? '' : table(['edit distance', 'mean characters', 'share of the longer text', 'measured on'], measured);
 }

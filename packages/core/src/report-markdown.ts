@@ -2,13 +2,14 @@
 import { code, dash, escapeCell, number, percent, seconds, sections, table, whole } from './markdown.ts';
 import { renderDropped, renderRules, renderTrainingSet, renderPairs } from './report-markdown-rows.ts';
 import { renderTrainings } from './report-markdown-training.ts';
+import { describePrompts, heldOutPrompts } from './report-stats.ts';
 import type { Report, ReportTeacher } from './report-types.ts';
 
 /** Markdown with tables. Every statement is a comparison of numbers of the report. What a recipe has not is left out. */
 export function renderReport(report: Report): string {
   const { run, warnings } = report;
   return `${sections([
-    [`# Run ${run.id}`, `Preset ${code(run.preset)}, seed ${String(run.seed)}: ${run.status}${run.seconds === null ? '' : ` after ${seconds(run.seconds)}`}.`],
+    [`# Run ${run.id}`, `Preset ${code(run.preset)}, seed ${String(run.seed)}: ${run.status}${run.seconds === null ? '' : ` ${seconds(run.seconds)} after its start, waits for workers and other runs included`}. Its whole spec: GET /v1/runs/${run.id}.`],
     ['## What moved', [heldOut(report), preference(report)].filter((part) => part !== '').join('\n\n')],
     ['## Warnings', warnings.length === 0 ? 'None.' : warnings.map((warning) => `- **${warning.code}**: ${escapeCell(warning.message)}`).join('\n')],
     ['## Steps', steps(report)],
@@ -33,7 +34,7 @@ function compare(value: number | null, start: number | null, lowerIsBetter: bool
   return `${change > 0 ? '+' : ''}${(100 * change).toFixed(1)} %, ${change < 0 === lowerIsBetter ? 'better' : 'worse'}`;
 }
 
-function heldOut({ heldOut: models }: Report): string {
+function heldOut({ heldOut: models, steps: measured }: Report): string {
   if (models.every(({ measures }) => measures === null)) return 'No held-out set was evaluated: this run cannot say whether its models got better.';
   const rows = models.map(({ title, measures }) => [
     title, number(measures?.referencePerplexity ?? null, 3), number(measures?.chrf ?? null, 2), number(measures?.length ?? null, 1), percent(measures?.unfinished ?? null),
@@ -46,7 +47,7 @@ function heldOut({ heldOut: models }: Report): string {
   return [
     table(['model', 'reference perplexity (lower is better)', 'chrF (higher is better)', 'tokens an answer', 'unfinished'], rows),
     ...(statements.length === 0 ? [] : [statements.join('\n')]),
-    'One run with one seed: these differences come without error bars, and no judge compared the answers.',
+    `${describePrompts(heldOutPrompts(measured))}, one run with one seed: these differences come without error bars, and no judge compared the answers.`,
   ].join('\n\n');
 }
 

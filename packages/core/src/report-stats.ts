@@ -54,3 +54,13 @@ export function assertSums(report: Pick<Report, 'steps'>): string[] {
 export function seriesOf(metrics: readonly MetricPoint[], stepKey: string, name: string): readonly MetricPoint[] {
   return metrics.filter((point) => point.stepKey === stepKey && point.name === name).sort((a, b) => a.step - b.step);
 }
+
+/** How many prompts the held-out measures of each model rest on. */
+export const heldOutPrompts = (steps: Report['steps']): readonly number[] => steps.flatMap(({ kind, rowsOut }) => (kind === 'measure' && rowsOut !== null ? [rowsOut] : []));
+
+/** `8 held-out prompts`, or from the fewest to the most where they differ. */
+export function describePrompts(counts: readonly number[]): string {
+  if (counts.length === 0) return 'An unknown number of held-out prompts';
+  const [fewest, most] = [Math.min(...counts), Math.max(...counts)];
+  return `${fewest === most ? String(most) : `${String(fewest)} to ${String(most)}`} held-out prompts`;
+}

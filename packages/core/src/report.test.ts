@@ -223,7 +223,14 @@ describe('renderReport', () => {
   it('says what moved and what did not', () => {
     expect(text).toContain('π* (improver) against π₀: reference perplexity +6.0 %, worse; chrF unchanged within 1 %.');
     expect(text).toContain('Round 1: the training loss fell by 0.0931.');
-    expect(text).toContain('without error bars');
+    expect(text).toContain('45 held-out prompts, one run with one seed: these differences come without error bars');
+    expect(text).toContain('Its whole spec: GET /v1/runs/run_1.');
+  });
+  it('has no distances of what the recipe does not make', () => {
+    expect(text).toContain('| ŷ – y₀ |');
+    const external = input({}, presetSpec('sgpo-external'));
+    const drop = external.steps.map((step) => (step.key === 'build-sft' ? { ...step, stats: { ...step.stats, editDistance: { improvedToDraft: null, improvedToReference: null } } } : step));
+    expect(renderReport(buildReport({ ...external, steps: drop }))).not.toContain('| ŷ – y₀ |');
   });
   it('is tables of equal width', () => {
     for (const block of text.split('\n\n').filter((part) => part.startsWith('|'))) {

@@ -36,7 +36,7 @@ const detectors: Readonly<Record<typeof characterFlags[number] | typeof textFlag
   mojibake: (text) => mojibake.test(text),
   template_tokens: (text) => templateToken.test(text),
   placeholder_text: (text) => placeholder.test(text),
-  judge_injection: (text) => injection.test(text),
+  judge_injection: (text) => aimed.test(text) && injection.test(text),
   repetition: isLooping,
   very_long: (text) => text.length > veryLong,
 };
@@ -62,17 +62,22 @@ const mojibake = /Ã[\u0080-\u00bf\u0192\u02c6\u2018-\u2026\u2030\u2039\u20ac\u2
 /** Control tokens of chat templates, as text. */
 const templateToken = /<\|[a-z_][a-z0-9_ -]{0,40}\|>|<\/?s>|\[\/?INST\]|<<\/?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>|\[(?:BOS|EOS|PAD)\]|<｜[^｜]{1,40}｜>/;
 
-/** Unfilled places and the markers of blocks of our own prompts. */
-const placeholder = new RegExp(String.raw`\{\{ ?(?:prompt|draft|reference)(?: as [A-Za-z-]+)? ?\}\}|\[+/?(?:${blockNames.join('|')})\]+`);
+/** Unfilled places and the markers of blocks of our own prompts; `[prompt]` by itself is an argument in any manual. */
+const names = blockNames.join('|');
+const placeholder = new RegExp(String.raw`\{\{ ?(?:prompt|draft|reference)(?: as [A-Za-z-]+)? ?\}\}|\[{2,}/?(?:${names})\]{2,}|\[/(?:${names})\]`);
 
 /** Text that speaks to whoever judges it. */
 const injection = new RegExp([
   String.raw`\b(?:ignore|disregard|forget) (?:all |any |every )?(?:of )?(?:the |your |my )?(?:previous|prior|above|earlier|preceding|foregoing) (?:instruction|prompt|rule|guideline|direction|command)`,
   String.raw`\b(?:rate|score|grade|rank) (?:this|my|the (?:above|following|first|second)) (?:answer|response|output|reply|assistant)?\s?(?:as |with |a )*(?:10|ten|100|5|five|highest|best|perfect)\b`,
   String.raw`\b(?:give|award|assign) (?:this|my) (?:answer|response|output|reply) (?:a |an |the )?(?:score of |rating of |full |perfect |maximum |highest |10\b|ten\b)`,
-  String.raw`\b(?:attention|dear|note to|message to)(?: the)? (?:judge|grader|evaluator|rater)s?\b`,
+  // Speeches begin with "Dear judges": only what is plainly a note counts.
+  String.raw`\b(?:attention|note to|message to),?(?: the| all)? (?:judge|grader|evaluator|rater)s?\s*[:,!.]`,
   String.raw`\b(?:choose|prefer|pick|select|vote for) (?:this|my) (?:answer|response|output) (?:as |over |because |regardless)`,
 ].join('|'), 'i');
+
+/** How each of those goes on behind its verb. Looked for first: a space is found sooner than any of the verbs. */
+const aimed = / (?:previous|prior|above|earlier|preceding|foregoing) (?:instruction|prompt|rule|guideline|direction|command)| (?:this|my|above|following|first|second) (?:answer|response|output|reply|assistant|as |with |a |10|ten|5|five|highest|best|perfect)| (?:judge|grader|evaluator|rater)/i;
 
 /** Scripts that put no space between words. */
 const spaceless = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;

@@ -15,7 +15,7 @@ const reason = (rest: Partial<SftExample>) => { const built = build(rest); retur
 describe('buildSftRow', () => {
   it('asks p_train(x, y₀) and answers with the target, word for word', () => {
     expect(build({ target: answer(' Paris.\n') })).toEqual({
-      id: 'id1', prompt: [{ role: 'user', content: expect.stringContaining('[draft]\nparis\n[/draft]') as string }], completion: [{ role: 'assistant', content: ' Paris.\n' }],
+      id: 'id1', prompt: [{ role: 'user', content: expect.stringContaining('[draft]\nparis\n[/draft]') as string }], completion: [{ role: 'assistant', content: ' Paris.\n' }], unfinished: false,
     });
   });
   it('never shows the reference unless the recipe says so', () => {
@@ -48,6 +48,9 @@ describe('buildSftRow', () => {
   ])('rules.%s keeps what it dropped', (_, rest) => {
     expect(reason({ ...rest, rules })).not.toBeNull();
     expect(reason(rest)).toBeNull();
+  });
+  it('marks a target that was cut short and is kept', () => {
+    expect(build({ target: answer('Paris is', { finishReason: 'length' }), rules: { ...rules, unfinished: 'keep' } })).toMatchObject({ completion: [{ content: 'Paris is' }], unfinished: true });
   });
   it('never takes an empty target, and tells copies of the draft in any encoding of its accents', () => {
     expect(reason({ target: answer(' '), rules: { unfinished: 'keep', targetFlaws: [], copyOfDraft: 'keep' } })).toBe('target_empty');

@@ -8,8 +8,8 @@ import type { PromptName } from './plan.ts';
 import { fillPrompt } from './prompts.ts';
 import type { Message, RuleOptions } from './spec.ts';
 
-/** TRL's conversational prompt-completion row. A type and no interface, so that a table takes it as a record. */
-export type SftRow = { readonly id: string; readonly prompt: readonly Message[]; readonly completion: readonly Message[] };
+/** TRL's conversational prompt-completion row, with the id of its prompt, which all its targets share; a target that was cut short is marked: no end token may follow it. A type and no interface, so that a table takes it as a record. */
+export type SftRow = { readonly id: string; readonly prompt: readonly Message[]; readonly completion: readonly Message[]; readonly unfinished: boolean };
 
 /** One target of one row. `prompt`: train or train-with-reference. */
 export interface SftExample {
@@ -29,7 +29,7 @@ export function buildSftRow(example: SftExample): SftRow | { readonly dropReason
   const dropReason = draft.dropReason ?? target.dropReason ?? (rules.unfinished === 'drop' && isUnfinished(target) ? 'teacher_unfinished' : null)
     ?? (verdict === null ? 'not_scored' : verdict.dropReason) ?? reasonAgainstText();
   if (dropReason !== null) return { dropReason };
-  return { id: row.id, prompt: fillPrompt(prompt, { prompt: row.prompt, draft: draftText, reference: row.response }), completion: assistantTurn(text) };
+  return { id: row.id, prompt: fillPrompt(prompt, { prompt: row.prompt, draft: draftText, reference: row.response }), completion: assistantTurn(text), unfinished: isUnfinished(target) };
 
   function reasonAgainstText(): string | null {
     if (text.trim() === '') return 'target_empty';

@@ -72,7 +72,7 @@ export interface SamplingOptions {
 export interface TeacherOptions {
   /** endpoint: an OpenAI-compatible API. fleet: `weights`, sampled by the workers. policy: the initial policy itself (the paper's outlook). */
   readonly source: 'endpoint' | 'fleet' | 'policy';
-  /** Base URL of an OpenAI-compatible API, ending in /v1; null unless the source is an endpoint, as are all fields below that speak of calls. */
+  /** Base URL of an OpenAI-compatible API, ending in /v1; null unless the source is an endpoint. All fields that speak of calls have their defaults then. */
   readonly baseUrl: string | null;
   /** The endpoint's name of the model. */
   readonly model: string | null;
@@ -112,7 +112,7 @@ export interface FilterOptions {
 
 /** Which generated rows may be learnt from. */
 export interface RuleOptions {
-  /** Answers cut short have no end: `keep` trains on them all the same, and counts them. */
+  /** Answers cut short have no end: `keep` trains on them all the same, without an end token, and counts them. */
   readonly unfinished: 'drop' | 'keep';
   /** Flaws that drop a target of improver training. */
   readonly targetFlaws: readonly Flaw[];
@@ -165,7 +165,7 @@ export interface PreferenceOptions extends TrainingOptions {
   readonly lossWeights: readonly number[] | null;
   readonly beta: number;
   readonly labelSmoothing: number;
-  /** round: the checkpoint the round starts from; initial: π₀ in every round. */
+  /** round: the checkpoint the round starts from; initial: π₀ in every round, which is the model of the run where an improver is kept. */
   readonly reference: 'round' | 'initial';
   /** Length-desensitised DPO; null, like the parameters below: TRL's default, and none where the loss does not read it. */
   readonly ldAlpha: number | null;

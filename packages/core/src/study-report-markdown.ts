@@ -2,6 +2,7 @@
 import { dash, escapeCell, sections, table } from './markdown.ts';
 import { paperNoise } from './paper-numbers.ts';
 import type { PaperTable } from './paper-numbers.ts';
+import { describePrompts } from './report-stats.ts';
 import { studyMeasureNames, studyMeasureOf } from './study-measures.ts';
 import type { StudyMeasureName } from './study-measures.ts';
 import type { Spread, StudyMethod, StudyReport } from './study-report.ts';
@@ -13,20 +14,26 @@ export function renderStudyReport(report: StudyReport): string {
     [`# Study ${escapeCell(study.name)}`, introduction(report)],
     ['## Methods', methods.length === 0 ? 'The study has no runs.' : `${overall(report)}\n\n${notes(report)}`],
     ['## Differences', differences(report)],
-    ...paper.map((of) => [`## Rows of Table ${String(of.table)}: ${of.title}`, paperTable(of, report)] as const),
+    ["## Beside the paper's numbers", paper.length === 0 ? '' : aboutPaper],
+    ...paper.map((of) => [`### Table ${String(of.table)}: ${of.title}`, paperTable(of, report)] as const),
     ['## What was shared', shared(report)],
     ['## Warnings', warnings(report)],
     ['## Runs', table(['method', 'preset', 'model', 'seed', 'state', 'run'], report.runs.map(({ label, preset, model, seed, state, runId }) => [label, preset, model, String(seed), state, runId]))],
   ])}\n`;
 }
 
+const aboutPaper = 'Columns called "paper" are its own numbers, measured by a judge on the models named there: compare their order with that of this study, never the numbers. '
+  + `Their noise is about ±${String(paperNoise.points)} points at ${paperNoise.of}.`;
+
 const atHand: readonly StudyMeasureName[] = ['referencePerplexity', 'chrf', 'length', 'unfinished'];
 
 function introduction({ study, runs }: StudyReport): string {
   const missing = runs.filter(({ reported }) => !reported);
   const states = [...Map.groupBy(missing, ({ state }) => state)].map(([state, of]) => `${String(of.length)} ${state}`).join(', ');
-  return `${study.id}: ${String(runs.length)} runs${missing.length === 0 ? '' : `, of which ${String(missing.length)} have no report and are left out of every number (${states})`}.`;
+  return `${study.id}: ${counted(runs.length, 'run')}${missing.length === 0 ? '' : `, of which ${String(missing.length)} ${missing.length === 1 ? 'has' : 'have'} no report and ${missing.length === 1 ? 'is' : 'are'} left out of every number (${states})`}. Every number is read from the reports of the runs listed at the end (GET /v1/runs/{id}/report).`;
 }
+
+const counted = (n: number, what: string): string => `${String(n)} ${what}${n === 1 ? '' : 's'}`;
 
 /** ± the standard deviation over seeds. */
 function spread(value: Spread | null, digits: number): string {
@@ -58,10 +65,12 @@ function overall(report: StudyReport): string {
 }
 
 function notes({ methods }: StudyReport): string {
+  const prompts = methods.flatMap(({ heldOutPrompts }) => heldOutPrompts);
   const single = methods.every(({ reported }) => reported < 2);
   return [
     single ? 'One seed a method: these numbers come without error bars.' : 'Mean ± standard deviation over seeds.',
-    'Held-out measures are those of the final model; no judge compared the answers. Losses and margins of different losses cannot be compared with each other.',
+    `Held-out measures are those of the final model${prompts.length === 0 ? '' : ` on ${describePrompts(prompts)}`}; no judge compared the answers. Loss, reward accuracy and margin are those of each method on its own pairs and by its own loss: `
+    + 'they tell whether a training worked, not which method is better. Teacher answers and their cost are counted where they were asked; runs that came later reused them.',
   ].join(' ');
 }
 
@@ -80,22 +89,18 @@ function paperTable(of: PaperTable, report: StudyReport): string {
   const rows = of.rows.flatMap(({ preset, name, values }) => report.methods.filter((method) => method.preset === preset).map((method) => [
     ...cells(method), ...atHand.map((measure) => cell(method, measure)), name, ...values.map((value) => value.toFixed(of.digits)),
   ]));
-  return [
-    table([...head, ...atHand.map(heading), 'in the paper', ...of.columns.map(({ model, benchmark, metric }) => `paper: ${benchmark} ${metric} (%), ${model}`)], rows),
-    'The columns of the paper are its own numbers, measured by a judge on the models named there: compare their order with that of this study, never the numbers. '
-    + `Their noise is about ±${String(paperNoise.points)} points at ${paperNoise.of}.`,
-  ].join('\n\n');
+  return table([...head, ...atHand.map(heading), 'in the paper', ...of.columns.map(({ model, benchmark, metric }) => `paper: ${benchmark} ${metric} (%), ${model}`)], rows);
 }
 
 function shared({ steps }: StudyReport): string {
   if (steps.length === 0) return '';
-  return table(['step', 'kind', 'runs', 'done', 'taken from another', 'partly', 'tasks', 'of which shared'], steps.map((step) => [
+  return `Of the runs that have a report.\n\n${table(['step', 'kind', 'runs', 'done', 'taken from another', 'partly', 'tasks', 'of which shared'], steps.map((step) => [
     step.key, step.kind, String(step.runs), String(step.ran), String(step.cached), String(step.partly), String(step.tasks), String(step.cachedTasks),
-  ]));
+  ]))}`;
 }
 
 function warnings({ methods }: StudyReport): string {
   const lines = methods.flatMap(({ label, model, warnings: of, reported }) => Object.entries(of)
-    .map(([code, runs]) => `- ${escapeCell(label)} (${escapeCell(model)}): **${code}** in ${String(runs)} of ${String(reported)} runs`));
-  return lines.length === 0 ? 'None.' : lines.join('\n');
+    .map(([code, runs]) => `- ${escapeCell(label)} (${escapeCell(model)}): **${code}** in ${String(runs)} of ${counted(reported, 'run')}`));
+  return lines.length === 0 ? 'None.' : `What each says of its run stands in the report of the run.\n\n${lines.join('\n')}`;
 }

@@ -1,6 +1,7 @@
 /** The methods of a study side by side, as Tables 3 to 7 of arXiv 2507.20181 set them. Built from the reports of its runs, and from nothing else. */
 import { paperTables } from './paper-numbers.ts';
 import type { PaperTable } from './paper-numbers.ts';
+import { heldOutPrompts } from './report-stats.ts';
 import type { Report, ReportStep } from './report-types.ts';
 import type { RunState } from './states.ts';
 import { studyMeasureNames, studyMeasures } from './study-measures.ts';
@@ -24,6 +25,8 @@ export interface StudyMethod {
   readonly seeds: readonly number[];
   /** Runs with a report, which alone are measured. */
   readonly reported: number;
+  /** Prompts behind the held-out measures, one number a model that was evaluated. */
+  readonly heldOutPrompts: readonly number[];
   readonly measures: Readonly<Record<StudyMeasureName, Spread | null>>;
   /** Label of the method of this model it is compared with: the first with preset sft, else the first of all. null: it is that one. */
   readonly baseline: string | null;
@@ -74,7 +77,7 @@ function measureMethod(runs: readonly StudyRun[]): MeasuredMethod {
   const warnings: Record<string, number> = {};
   for (const report of reports) for (const code of new Set(report.warnings.map((warning) => warning.code))) warnings[code] = (warnings[code] ?? 0) + 1;
   return {
-    label, preset, model, seeds: runs.map(({ entry }) => entry.seed), reported: reports.length, warnings,
+    label, preset, model, seeds: runs.map(({ entry }) => entry.seed), reported: reports.length, heldOutPrompts: reports.flatMap(({ steps }) => heldOutPrompts(steps)), warnings,
     measures: forEachMeasure((name) => spreadOf(reports.flatMap((report) => studyMeasures[name].read(report) ?? []))),
   };
 }

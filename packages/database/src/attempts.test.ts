@@ -108,7 +108,7 @@ describe('placement', () => {
     await bed.sql('UPDATE worker SET last_seen_at = now() - interval \'1 minute\' WHERE id = $1', ['w-gone']);
     await addWorker(bed, 'w-leaving', 2, true);
     const { tasks, workers } = await bed.database.attempts.placeable(10_000);
-    expect(tasks.filter((task) => task.runId === runId)).toEqual([{ id: taskId, runId, model, position: 2, index: 1, createdAt: expect.any(Date) }]);
+    expect(tasks.filter((task) => task.runId === runId)).toEqual([{ id: taskId, runId, model, position: 2, index: 1, createdAt: expect.any(Date), preview: false }]);
     expect(tasks.filter((task) => task.runId === stopped)).toEqual([]);
     expect(workers.find((worker) => worker.id === busy)).toEqual({ id: busy, warmModel: null, freeSlots: [1] });
     expect(workers.map((worker) => worker.id)).not.toContain('w-gone');

@@ -134,8 +134,8 @@ export interface TaskRepository {
    * It also waits, and its own run gets an `advance`, when an equal task has finished that may have ended after the caller's findEqual: once for each such task.
    */
   markReady(id: TaskId, input: { readonly cacheKey: string; readonly spec: unknown; readonly inputs: readonly ArtifactInput[]; readonly share: boolean }): Promise<'ready' | 'waits' | 'stale'>;
-  /** True while an equal task is ready or running in a running run, or running still in a paused one. */
-  isAtWork(cacheKey: string): Promise<boolean>;
+  /** Those of the keys whose task is ready or running in a running run, or running still in a paused one. */
+  atWork(cacheKeys: readonly string[]): Promise<ReadonlySet<string>>;
   /** pending → cached: output, counts and stats of `from` are taken over; `reuses` names the task that was run. */
   markCached(id: TaskId, input: { readonly cacheKey: string; readonly from: TaskId }): Promise<boolean>;
   /** pending → failed: the inputs cannot be prepared. */
@@ -145,7 +145,7 @@ export interface TaskRepository {
 }
 
 /** A ready worker task as placement sees it. */
-export interface PlaceableTask { readonly id: TaskId; readonly runId: RunId; readonly model: Digest | null; readonly position: number; readonly index: number; readonly createdAt: Date }
+export interface PlaceableTask { readonly id: TaskId; readonly runId: RunId; readonly model: Digest | null; readonly position: number; readonly index: number; readonly createdAt: Date; readonly preview: boolean }
 /** A worker that was seen lately, with the slots no lease holds. */
 export interface FreeWorker { readonly id: WorkerId; readonly warmModel: Digest | null; readonly freeSlots: readonly number[] }
 

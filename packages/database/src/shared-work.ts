@@ -24,16 +24,14 @@ export const lockKeyOfAttempt = (tx: Transaction, id: AttemptId): Promise<unknow
 
 const lockAllKeys = (tx: Transaction): Promise<unknown> => tx.$executeRaw`SELECT pg_advisory_xact_lock(${allKeysSpace}::int, 0)`;
 
-/** A task other than `except` with this key that is ready or running in a running run, or still running in a paused one. */
-export async function isAtWork(client: Client | Transaction, cacheKey: string, except: TaskId | null): Promise<boolean> {
-  const found = await client.task.findFirst({
-    where: {
-      cacheKey, ...(except === null ? {} : { id: { not: except } }),
-      OR: [{ state: { in: ['ready', 'running'] }, step: { run: { state: 'running' } } }, { state: 'running', step: { run: { state: 'paused' } } }],
-    },
-    select: { id: true },
-  });
-  return found !== null;
+/** A task that is ready or running in a running run, or still running in a paused one. */
+const atWork = { OR: [{ state: { in: ['ready', 'running'] }, step: { run: { state: 'running' } } }, { state: 'running', step: { run: { state: 'paused' } } }] };
+
+/** Those of the keys that a task is at work for. */
+export async function keysAtWork(client: Client, cacheKeys: readonly string[]): Promise<ReadonlySet<string>> {
+  if (cacheKeys.length === 0) return new Set();
+  const found = await client.task.findMany({ where: { cacheKey: { in: [...cacheKeys] }, ...atWork }, select: { cacheKey: true } });
+  return new Set(found.flatMap(({ cacheKey }) => cacheKey ?? []));
 }
 
 /** The newest succeeded task with this key. */
@@ -46,7 +44,7 @@ export const findFinished = (client: Client | Transaction, cacheKey: string): Pr
  * has seen that one and found no use for it.
  */
 export async function waitsForEqual(change: RunChange, id: TaskId, cacheKey: string): Promise<boolean> {
-  if (await isAtWork(change.tx, cacheKey, id)) {
+  if (await change.tx.task.findFirst({ where: { cacheKey, id: { not: id }, ...atWork }, select: { id: true } }) !== null) {
     await keepWaiting(change, id, { cacheKey });
     return true;
   }

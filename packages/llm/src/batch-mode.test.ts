@@ -311,17 +311,26 @@ describe('a budget', () => {
     const ledger = memoryLedger();
     const spent = (): number => 15 * ledger.answers.size;
     // A row may need 64 tokens for its answer and 12 for its prompt.
-    const gate = gateOf(76 * 3 + 10, spent);
+    const gate = gateOf(76 + 20, spent);
     await expect(askAll(setup(server, {}, { ledger, budget: gate }), rows(8))).rejects.toThrow('budget reached');
-    expect(server.batches.map(({ customIds }) => customIds)).toEqual([rows(3).map(keyOf)]);
+    expect(server.batches.map(({ customIds }) => customIds)).toEqual([[keyOf(rows(8)[0]!)], [keyOf(rows(8)[1]!)]]);
     expect(gate.reserved()).toBe(0);
-    expect(ledger.answers.size).toBe(3);
+    expect(ledger.answers.size).toBe(2);
     await expect(askAll(setup(server, {}, { ledger, budget: gateOf(60, spent) }), rows(8))).rejects.toThrow('budget reached');
-    expect(server.batches).toHaveLength(1);
+    expect(server.batches).toHaveLength(2);
     const raised = gateOf(10_000, spent);
     const outcome = await askAll(setup(server, {}, { ledger, budget: raised }), rows(8));
-    expect(outcome.usage).toMatchObject({ calls: 5, reused: 3 });
+    expect(outcome.usage).toMatchObject({ calls: 6, reused: 2 });
     expect(raised.reserved()).toBe(0);
+  });
+
+  it('gives to the next batch what the answers of the last one left', async () => {
+    await using server = await startBatchServer();
+    const ledger = memoryLedger();
+    const gate = gateOf(76 * 3 + 10, () => 15 * ledger.answers.size);
+    expect((await askAll(setup(server, {}, { ledger, budget: gate }), rows(8))).usage).toMatchObject({ calls: 8, batches: 4 });
+    expect(server.batches.map(({ customIds }) => customIds.length)).toEqual([3, 2, 2, 1]);
+    expect(gate.reserved()).toBe(0);
   });
 
   it('serves what is in the ledger although it is spent', async () => {

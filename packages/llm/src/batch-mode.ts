@@ -124,9 +124,11 @@ export function createBatchMode(dependencies: BatchModeDependencies): BatchMode 
         lost += work.release(batch.keys);
       }
       if (full && (queueFull += 1) < maxQueueFull) continue;
-      if (denied !== null) throw await budget.reached(denied);
-      if (lost === 0) return;
+      if (lost === 0 && denied === null) return;
+      // What the answers left of what was set aside, or a budget that was raised meanwhile, may be room for more: the next round asks.
+      if (lost === 0) continue;
       round += 1;
+      if (round > options.maxAttempts && denied !== null) throw await budget.reached(denied);
       if (round > options.maxAttempts && work.paid.size === 0) {
         throw connection.failure('TEACHER.BATCH_FAILED', `none of ${String(lost)} requests was answered in ${String(options.maxAttempts)} rounds of batches; the last: ${work.lastLoss()}`, 'See what the provider says about its batches; raise teacher.maxAttempts, or set teacher.mode to requests');
       }

@@ -61,7 +61,17 @@ def test_the_rows_set_aside_are_those_of_the_smallest_hashes(rows: int, share: f
     assert {ids[::-1][example["n"][0]] for example in backwards.validation} == {ids[index] for index in expected}
 
 
+def test_rows_of_one_id_are_measured_together_or_trained_on_together() -> None:
+    ids = [f"row-{index}" for index in range(10) for _ in range(2)]
+    split = split_rows(data_of(ids), tiny.parameters(seed=3, validation=validation(share=0.15)))
+    measured, trained = ({ids[example["n"][0]] for example in side} for side in (split.validation, split.training))
+    assert (len(split.validation), len(split.training)) == (4, 16)
+    assert not measured & trained
+
+
 def test_rows_that_leave_nothing_to_train_on_are_refused() -> None:
+    with pytest.raises(TaskFailure, match="2 of them set aside"):
+        split_rows(data_of(["one", "one"]), tiny.parameters(validation=validation()))
     with pytest.raises(TaskFailure, match="1 of them set aside") as raised:
         split_rows(data_of(["one"]), tiny.parameters(validation=validation()))
     assert raised.value.error.code == "DATASET.NO_ROWS_LEFT"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -177,6 +178,35 @@ def test_rows_that_cannot_be_trained_on_are_counted() -> None:
     data = tokenize_preferences(rows, chat, 60)
     assert data.dropped == {"identical_tokens": 1, "too_long": 1}
     assert (len(data.examples), data.rows_in) == (1, 3)
+
+
+def test_no_end_token_follows_an_answer_that_was_cut_short() -> None:
+    chat = ChatFormat(tiny.make_tokenizer(), [2])
+    row = {"id": "x", "prompt": tiny.user("what?"), "completion": tiny.assistant("the sea")}
+    whole, cut = (tokenize_sft([row | {"unfinished": mark}], chat, 60).examples[0] for mark in (False, True))
+    assert whole["input_ids"][-1] == whole["labels"][-1] == 2
+    assert (cut["input_ids"], cut["labels"]) == (whole["input_ids"][:-1], whole["labels"][:-1])
+
+    pair = {"id": "x", "prompt": tiny.user("what?"), "chosen": tiny.assistant("tea"), "rejected": tiny.assistant("the sea")}
+    (plain,) = tokenize_preferences([pair], chat, 60).examples
+    (marked,) = tokenize_preferences([pair | {"chosen_unfinished": False, "rejected_unfinished": True}], chat, 60).examples
+    assert marked["chosen_ids"] == plain["chosen_ids"]
+    assert marked["rejected_ids"] == plain["rejected_ids"][:-1]
+
+
+def test_marks_of_unfinished_answers_are_read_from_the_table(bench: MakeBench, store: Path, model: str) -> None:
+    columns: dict[str, tuple[pa.DataType, list[Any]]] = {
+        "id": (pa.string(), ["a"]),
+        "prompt": (tiny.MESSAGES, [tiny.user("what?")]),
+        "completion": (tiny.MESSAGES, [tiny.assistant("the sea is deep")]),
+    }
+    losses = []
+    for marks in ({}, {"unfinished": (pa.bool_(), [False])}, {"unfinished": (pa.bool_(), [True])}):
+        spec = sft_spec(model, tiny.publish_table(store, columns | marks), epochs=1.0)
+        here = bench(spec)
+        run_sft(here.session, spec)
+        losses.append(metrics_of(here)[0].values["loss"])
+    assert losses[0] == losses[1] != losses[2]
 
 
 def test_only_kept_rows_are_trained_on(bench: MakeBench, store: Path, model: str) -> None:

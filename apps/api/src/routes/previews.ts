@@ -20,7 +20,7 @@ export function addPreviewRoutes(app: FastifyInstance, dependencies: Dependencie
   addRoute(app, 'previewRun', routes.previewRun, async ({ query }, request, reply) => {
     const teamId = teamOf(request);
     const signal = signalOf(reply);
-    const spec = await createSourceResolver(dependencies, teamId, signal).resolve({ ...parseRunSpec(request.body), preview: { rows: query.rows } });
+    const spec = await createSourceResolver(dependencies, teamId, signal).resolve(parseRunSpec({ ...parseRunSpec(request.body), preview: { rows: query.rows } }));
     const created = await database.runs.create({ teamId, spec, plan: compileRun(spec), idempotencyKey: null, bodyHash: null });
     request.log.info({ runId: created.run.id, preset: spec.preset, rows: query.rows }, 'preview requested');
     const run = await waitForEnd(created.run, teamId, { patienceMs: query.waitSeconds * 1000, signal });

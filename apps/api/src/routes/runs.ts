@@ -57,12 +57,14 @@ export function addRunRoutes(app: FastifyInstance, dependencies: Dependencies, s
 
   addRoute(app, 'resumeRun', routes.resumeRun, async ({ params }, request, reply) => {
     // A run may be resumed as it is, without any body.
-    const { budget } = parseBody(resumeBodySchema, request.body ?? {}, { root: 'body' });
+    const { budget: changes = {} } = parseBody(resumeBodySchema, request.body ?? {}, { root: 'body' });
     const run = await findRun(database, request, params.id);
     if (run.state !== 'paused') throw notPaused(run);
-    checkBudget(run.spec, budget ?? run.budget, await database.ledger.spent(run.id));
-    if (!await database.runs.resume(run.id, budget ?? null)) throw notPaused(await findRun(database, request, run.id));
-    request.log.info({ runId: run.id, budget: budget ?? run.budget }, 'run resumed');
+    const { tokens = run.budget.tokens, cost = run.budget.cost } = changes;
+    const budget: Budget = { tokens, cost };
+    checkBudget(run.spec, budget, await database.ledger.spent(run.id));
+    if (!await database.runs.resume(run.id, budget)) throw notPaused(await findRun(database, request, run.id));
+    request.log.info({ runId: run.id, budget }, 'run resumed');
     void reply.code(202);
     return toRun(await findRun(database, request, run.id));
   });

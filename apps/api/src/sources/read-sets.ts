@@ -1,10 +1,10 @@
 import { openIngest } from '@sgpo/artifacts';
 import type { PlacedDrop } from '@sgpo/artifacts';
 import type { Estimate } from '@sgpo/contracts';
-import { createIdSet, createSetMeasure } from '@sgpo/core';
+import { createIdSet, createSetMeasure, registeredSource } from '@sgpo/core';
 import type { DatasetSource, IdSet, IngestedRow, Plan, RowSpace, SetSize, StepPlanOf, TeamId } from '@sgpo/core';
 import type { Dependencies } from '../dependencies.ts';
-import { findDataset, storedSource } from './resolve-dataset.ts';
+import { findDataset } from './resolve-dataset.ts';
 
 /** A data set as the run would take it. */
 export interface ReadSet { readonly space: RowSpace; readonly size: SetSize; readonly head: readonly IngestedRow[]; readonly report: Estimate['sets'][number] }
@@ -60,5 +60,5 @@ async function readSet(step: StepPlanOf<'ingest'>, ids: ReadonlyMap<string, IdSe
 }
 
 async function placeOf(place: Place, field: string, source: DatasetSource): Promise<DatasetSource> {
-  return source.dataset === null ? source : storedSource(await findDataset(place, field, source.dataset), source);
+  return source.dataset === null ? source : registeredSource((await findDataset(place, field, source.dataset)).source, source);
 }

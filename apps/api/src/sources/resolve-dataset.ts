@@ -1,4 +1,5 @@
 import { describeSource } from '@sgpo/artifacts';
+import { registeredSource } from '@sgpo/core';
 import type { DatasetSource, RowSpace, SgpoError, TeamId } from '@sgpo/core';
 import type { DatasetRow } from '@sgpo/database';
 import type { Dependencies } from '../dependencies.ts';
@@ -18,7 +19,7 @@ export async function resolveDataset({ database, teamId, dataRoots, environment,
     return source;
   }
   const row = await findDataset({ database, teamId }, `${field}.dataset`, source.dataset);
-  await describeSource(storedSource(row, source), { ...access, field: `${field}.dataset` });
+  await describeSource(registeredSource(row.source, source), { ...access, field: `${field}.dataset` });
   if (source.sha256 !== null && source.sha256 !== row.sha256) {
     throw fieldError('DATASET.CHANGED', {
       field: `${field}.sha256`, value: source.sha256, message: `${field}.sha256 is not that of the registered data set ${row.name}, which is ${String(row.sha256)}`,
@@ -27,9 +28,6 @@ export async function resolveDataset({ database, teamId, dataRoots, environment,
   }
   return { ...source, sha256: row.sha256 };
 }
-
-/** Where the rows of a registered data set are, with what the spec says of them. */
-export const storedSource = (row: DatasetRow, { limit, sha256 }: DatasetSource): DatasetSource => ({ ...row.source, limit: limit ?? row.source.limit, sha256 });
 
 /** A registered data set of the team that is ready. `field`: where it was named. */
 export async function findDataset({ database, teamId }: Pick<Place, 'database' | 'teamId'>, field: string, name: string): Promise<DatasetRow> {

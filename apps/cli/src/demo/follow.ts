@@ -30,8 +30,12 @@ export async function followRun(client: Client, runId: string, painter: Painter,
 }
 
 /** What a paused run waits for. */
-export const pausedLine = ({ id, pauseReason }: Pick<Run, 'id' | 'pauseReason'>): string =>
-  `Run ${id} is paused (${pauseReason ?? 'no reason given'}): POST /v1/runs/${id}/resume goes on with it, with a larger budget where that was the reason`;
+export const pausedLine = ({ id, pauseReason, budget }: Pick<Run, 'id' | 'pauseReason' | 'budget'>): string =>
+  `Run ${id} is paused (${pauseReason ?? 'no reason given'})${isBudget(budget) ? `, its budget is ${shownBudget(budget)}` : ''}: POST /v1/runs/${id}/resume goes on with it`
+  + (pauseReason === 'budget' ? ', with a larger one, as {"budget": {"cost": 50}} or {"budget": {"tokens": 100000}}' : '');
+
+const isBudget = ({ tokens, cost }: Run['budget']): boolean => tokens !== null || cost !== null;
+const shownBudget = ({ tokens, cost }: Run['budget']): string => [...(tokens === null ? [] : [`${String(tokens)} tokens`]), ...(cost === null ? [] : [`${String(cost)} in the currency of the price`])].join(' and ');
 
 const isTraining = ({ kind, state }: RunDetail['steps'][number]): boolean => (kind === 'sft' || kind === 'dpo') && state !== 'pending';
 

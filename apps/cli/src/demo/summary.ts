@@ -33,8 +33,8 @@ export function summarise(report: Report): string[] {
 }
 
 function formatTeacher({ source, calls, reused, batches, promptTokens, completionTokens, cost, costUnknown }: NonNullable<Report['teacher']>): string {
-  const asked = `${String(calls)} calls${batches === 0 ? '' : ` in ${String(batches)} batches`}, ${String(reused)} answers reused, ${String(promptTokens)} + ${String(completionTokens)} tokens`;
-  return `Teacher (${source}): ${asked}, cost ${cost === null ? `unknown (${costUnknown ?? 'no price'})` : cost.toFixed(4)}`;
+  const asked = `${String(calls)} calls${batches === 0 ? '' : ` in ${String(batches)} batches`}, ${String(reused)} answers reused, ${String(promptTokens)} prompt and ${String(completionTokens)} completion tokens`;
+  return `Teacher (${source}): ${asked}, cost ${cost === null ? `unknown (${costUnknown ?? 'no price'})` : `${cost.toFixed(4)} in the currency of the price`}`;
 }
 
 /** Where the results lie: the models, and the report in both its forms. */

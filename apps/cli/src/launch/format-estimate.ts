@@ -10,10 +10,12 @@ const shownDrops = 20;
 /** An estimate for the terminal: rows and tokens a step, cost, what would be dropped, and the first prompts whole. */
 export function formatEstimate({ steps, teacher, worker, sets, prompts, assumptions }: Estimate): string[] {
   return [
-    'Steps (? is not known before the run):',
+    'Steps (? is not known):',
     ...formatTable([
       ['step', 'rows', 'prompt tokens', 'completion tokens', 'time of one worker'],
-      ...steps.map(({ key, rows, promptTokens, completionTokens, seconds }) => [key, count(rows), count(promptTokens), count(completionTokens), seconds === null ? '' : formatSeconds(seconds)]),
+      ...steps.map(({ key, kind, rows, promptTokens, completionTokens, seconds }) => [
+        key, count(rows), count(promptTokens), count(completionTokens), seconds === null ? (worker.unknown.includes(kind) ? '?' : '–') : formatSeconds(seconds),
+      ]),
     ], { right: (column) => column > 0 }),
     '', `Teacher: ${formatTeacher(teacher)}`,
     `Workers: ${worker.seconds === null ? 'unknown' : formatSeconds(worker.seconds)}${worker.unknown.length === 0 ? '' : ` (no past rates of ${worker.unknown.join(', ')})`}`,
@@ -24,7 +26,7 @@ export function formatEstimate({ steps, teacher, worker, sets, prompts, assumpti
 function formatTeacher(teacher: Estimate['teacher']): string {
   if (teacher === null) return 'none is asked';
   const { calls, promptTokens, completionTokens, cost, reason } = teacher;
-  return `${String(calls)} calls, ${String(promptTokens)} + ${String(completionTokens)} tokens, cost ${cost === null ? `unknown (${reason ?? 'no price'})` : cost.toFixed(4)}`;
+  return `${String(calls)} calls, ${String(promptTokens)} prompt and ${String(completionTokens)} completion tokens, cost ${cost === null ? `unknown (${reason ?? 'no price'})` : `${cost.toFixed(4)} in the currency of the price`}`;
 }
 
 function formatSet({ space, format, rowsIn, rowsOut, dropped, flagged, drops, dropsLeftOut }: Estimate['sets'][number]): string[] {

@@ -87,22 +87,31 @@ test('a dry run tells rows, tokens, cost, drops and prompts, and starts nothing'
   expect(asked.map(({ path }) => path)).toEqual(['POST /v1/runs:estimate']);
 });
 
-test('a preview shows its texts; one that is not finished says where it will be', async () => {
-  const result = {
-    rows: [{ space: 'policy', id: 'abc', prompt: [{ role: 'user', content: 'Why?' }], reference: 'Because.', draft: null, improved: null, external: null, chosen: 'Because.', rejected: 'No idea.', perplexity: { improved: null, external: null }, verdicts: { pair: 'kept' } }],
-    spent, notes: ['no training'],
-  };
-  answers['POST /v1/runs:preview?rows=3&waitSeconds=600'] = [{ body: previewSchema.parse({ run: run({ preview: true, state: 'succeeded' }), result }) }, { status: 202, body: { run: run({ preview: true, state: 'running' }), result: null } }];
-  const [shown, unfinished] = [await launch(['-f', 'run.yaml', '--preview', '3']), await launch(['-f', 'run.yaml', '--preview', '3'])];
-  expect(shown.code).toBe(0);
-  for (const part of ['No idea.', 'kept', 'no training']) expect(shown.stdout).toContain(part);
-  expect(unfinished).toMatchObject({ code: 1, stdout: expect.stringContaining('run_1/report') });
+test('a preview is asked for without a long request, followed on stderr, and shown', async () => {
+  answers['POST /v1/runs:preview?rows=3&waitSeconds=0'] = [{ status: 202, body: previewSchema.parse({ run: run({ preview: true }), result: null }) }];
+  answers['GET /v1/runs/run_1'] = [{ body: detail({ preview: true, state: 'running' }) }, { body: detail({ preview: true, state: 'succeeded' }) }];
+  answers['GET /v1/runs/run_1/report'] = [{ type: 'text/markdown', body: '# Preview\n\nNo idea.\u001B[2J' }];
+  const shown = await launch(['-f', 'run.yaml', '--preview', '3']);
+  expect(shown).toMatchObject({ code: 0, stdout: expect.stringMatching(/^# Preview\n\nNo idea\./), stderr: expect.stringContaining('GET /v1/runs/run_1/report') });
+  expect(shown.stdout).not.toContain('\u001B');
+  answers['GET /v1/runs/run_1/report'] = [{ body: { rows: [], spent, notes: ['no training'] } }];
+  const asJson = await launch(['-f', 'run.yaml', '--preview', '3', '--json']);
+  expect([asJson.code, JSON.parse(asJson.stdout)]).toMatchObject([0, { run: { id: 'run_1' }, result: { notes: ['no training'] } }]);
+});
+
+test('a preview that failed or paused: exit code 1 and what to do', async () => {
+  answers['POST /v1/runs:preview?rows=10&waitSeconds=0'] = [{ status: 202, body: { run: run({ preview: true }), result: null } }];
+  answers['GET /v1/runs/run_1'] = [{ body: detail({ preview: true, state: 'failed', failure: { code: 'X.Y', message: 'it broke', remedy: 'mend it' } }) }];
+  expect(await launch(['-f', 'run.yaml', '--preview'])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('X.Y: it broke\nfix:  mend it') });
+  answers['GET /v1/runs/run_1'] = [{ body: detail({ preview: true, state: 'paused', pauseReason: 'budget' }) }];
+  const paused = await launch(['-f', 'run.yaml', '--preview', '--json']);
+  expect([paused.code, JSON.parse(paused.stdout)]).toMatchObject([1, { run: { state: 'paused' }, result: null }]);
 });
 
 test('waiting ends with the run: 0 when it succeeded, 1 when it paused or failed, with what to do', async () => {
   answers['POST /v1/runs'] = [{ status: 201, body: run() }];
-  answers['GET /v1/runs/run_1'] = [{ body: runDetailSchema.parse(detail({ state: 'paused', pauseReason: 'budget' })) }];
-  expect(await launch(['-f', 'run.yaml', '--wait'])).toMatchObject({ code: 1, stdout: expect.stringContaining('is paused (budget): POST /v1/runs/run_1/resume') });
+  answers['GET /v1/runs/run_1'] = [{ body: runDetailSchema.parse(detail({ state: 'paused', pauseReason: 'budget', budget: { tokens: 100, cost: 0.5 } })) }];
+  expect(await launch(['-f', 'run.yaml', '--wait'])).toMatchObject({ code: 1, stdout: expect.stringMatching(/is paused \(budget\), its budget is 100 tokens and 0\.5 in the currency of the price: POST \/v1\/runs\/run_1\/resume .*with a larger one/) });
   answers['GET /v1/runs/run_1'] = [{ body: detail({ state: 'failed', failure: { code: 'X.Y', message: 'it broke', remedy: 'mend it' } }) }];
   const failed = await launch(['-f', 'run.yaml', '--wait', '--json']);
   expect([failed.code, (JSON.parse(failed.stdout) as { readonly state: string }).state]).toEqual([1, 'failed']);
@@ -116,13 +125,20 @@ test('waiting for a study tells what becomes of each run, and ends with the repo
   answers['GET /v1/studies/study_1/report'] = [{ type: 'text/markdown', body: '# Side by side' }];
   const { code, stdout } = await launch(['-f', 'study.yaml', '--wait']);
   expect(code).toBe(0);
-  expect(stdout).toMatch(/SPIN {2}run_1 {2}running\nSPIN {2}run_1 {2}succeeded\n\n# Side by side/);
+  expect(stdout).toMatch(/Study study_1; .*\n {2}SPIN, seed 0 {2}run_1 {2}running\n {2}SPIN, seed 0 {2}run_1 {2}succeeded\n\n# Side by side/);
 });
 
 test('what the service refuses is told with field, value and fix', async () => {
   answers['POST /v1/runs'] = [problemDocument(400, 'SPEC.INVALID', [{ field: 'seed', value: -1, message: 'seed is too small', fix: 'Give at least 0' }]), problemDocument(401, 'AUTH.INVALID')];
   expect(await launch(['-f', 'run.yaml'])).toMatchObject({ code: 1, stdout: '', stderr: '\nsgpo: SPEC.INVALID: what is wrong\n  seed: seed is too small\n    found: -1\n    fix: Give at least 0\nfix:  what to do\n' });
   expect((await launch(['-f', 'run.yaml'])).stderr).toContain('set SGPO_TOKEN to a token of this service');
+});
+
+test('flags that ask for different things are refused, not ignored', async () => {
+  for (const flags of [['--dry-run', '--preview'], ['--dry-run', '--wait'], ['--preview', '3', '--wait']]) {
+    expect(await launch(['-f', 'run.yaml', ...flags])).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('cannot be used with option') });
+  }
+  expect(asked).toEqual([]);
 });
 
 test('no token, no file and no server: each says what to do', async () => {

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { createClient, type Client } from '@sgpo/client';
-import type { Preview, RunSpecBody, StudyBody } from '@sgpo/contracts';
-import { renderPreview, type PreviewResult } from '@sgpo/core';
+import type { RunSpecBody, StudyBody } from '@sgpo/contracts';
 import { describeApiFailure } from '../api-failure.ts';
 import { CliError, exitCodes } from '../cli-error.ts';
 import type { CliConfig } from '../config.ts';
@@ -9,7 +8,7 @@ import { interruptedExitCode, onInterrupt } from '../interrupts.ts';
 import { writeJson, writeLines } from '../offline/write.ts';
 import { isStudy, readSpecFile, withAbsolutePaths, type Section } from '../spec-file.ts';
 import { formatEstimate } from './format-estimate.ts';
-import { waitForRun, waitForStudy } from './wait.ts';
+import { waitForPreview, waitForRun, waitForStudy } from './wait.ts';
 
 export interface LaunchOptions {
   readonly file: string;
@@ -21,9 +20,6 @@ export interface LaunchOptions {
   readonly wait: boolean;
   readonly json: boolean;
 }
-
-/** A preview samples: somebody waits for it, and longer than the service would by itself. */
-const previewWaitSeconds = 600;
 
 /**
  * Sends a run spec or a study to a service that runs, or asks it what the run would do and cost. Returns the exit code; throws CliError for what
@@ -61,15 +57,10 @@ async function estimate({ client, body, options }: Call): Promise<number> {
   return exitCodes.ok;
 }
 
-async function preview({ client, body, options }: Call, rows: number): Promise<number> {
-  const found = await client.previewRun(asRun(body), { rows, waitSeconds: previewWaitSeconds });
-  if (options.json) writeJson(found);
-  else writeLines(found.result === null ? formatUnfinished(found) : [renderPreview(found.result as PreviewResult)]); // written by this product as core describes it
-  return found.result === null ? exitCodes.failed : exitCodes.ok;
-}
-
-function formatUnfinished({ run: { id, state, failure } }: Preview): string[] {
-  return [`The preview (run ${id}) is ${state}`, ...(failure === null ? [`  GET /v1/runs/${id}/report gives it once it has ended`] : [`${failure.code}: ${failure.message}`, `fix:  ${failure.remedy}`])];
+/** The run is followed, not waited for in one request: on a busy fleet a preview takes longer than an HTTP client waits for its answer. */
+async function preview({ client, body, options, signal }: Call, rows: number): Promise<number> {
+  const { run } = await client.previewRun(asRun(body), { rows, waitSeconds: 0 });
+  return waitForPreview(client, run.id, { json: options.json, signal });
 }
 
 async function launchRun(call: Call): Promise<number> {

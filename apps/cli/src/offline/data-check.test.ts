@@ -62,11 +62,28 @@ describe.concurrent('data check', () => {
     expect(await ask(write('help.jsonl', rows({ context: [{ role: 'user', content: 'a?' }], response1: 'yes, it is', response2: 'no, it is not', overall_preference: -1 })))).toMatchObject({ as: 'preference', format: 'helpsteer3' });
   });
 
+  test('--held-out drops the rows whose prompts an evaluation set has, whole or as their first turn', async () => {
+    const evaluated = write('evaluated.jsonl', rows({ prompt: 'Name a lake.', response: 'Como is one.' }));
+    const file = write('overlap.jsonl', rows(
+      { prompt: 'Name a lake.', response: 'Garda is one.' }, { prompt: 'Name a sea.', response: 'The Baltic.' },
+      { messages: [['user', 'Name a lake.'], ['assistant', 'Garda.'], ['user', 'Another?'], ['assistant', 'Como, too.']].map(([role, content]) => ({ role, content })) },
+    ));
+    expect(await ask(file, { as: 'sft' })).toMatchObject({ kept: 3 });
+    expect(printed(await check(file, '--as', 'sft', '--held-out', evaluated))).toMatchObject({ kept: 1, dropped: { evaluation_prompt: 2 } });
+    await expect(ask(file, { heldOut: 'none.jsonl' })).rejects.toThrow(expect.objectContaining({ code: 'DATASET.NOT_FOUND' }) as Error);
+  });
+
   test('a folder and a glob are one set', async () => {
     mkdirSync(join(folder, 'parts'));
     for (const name of ['b', 'a']) write(`parts/${name}.jsonl`, rows({ prompt: `${name}?`, response: 'yes, it is' }));
     expect(await ask('parts')).toMatchObject({ rows: 2, kept: 2, files: [{ name: 'a.jsonl' }, { name: 'b.jsonl' }] });
     expect(await ask('parts/[a]*')).toMatchObject({ rows: 1 });
+  });
+
+  test('prints all of a long answer into a pipe', async () => {
+    const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`column ${String(index)}`, index]));
+    const { stdout } = await check(write('wide.jsonl', rows({ prompt: 'a?', response: 'yes, it is', ...many })));
+    expect((JSON.parse(stdout) as { schema: unknown[] }).schema).toHaveLength(20_002);
   });
 
   test.each([['empty.jsonl', '', 'DATASET.EMPTY'], ['nothing-left.jsonl', rows({ prompt: ' ', response: 'x' }), 'DATASET.NO_ROWS_LEFT']])('%s cannot be used as a whole: exit code 2 with the reason and the place', async (name, content, code) => {

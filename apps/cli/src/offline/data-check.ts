@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { checkDataset, openIngest, type DataCheck, type DatasetAccess, type DatasetIngest, type IngestRequest } from '@sgpo/artifacts';
-import { explainDropReason, SgpoError, type DatasetSource, type RowFormat } from '@sgpo/core';
+import { createIdSet, explainDropReason, SgpoError, type DatasetSource, type IdSet, type RowFormat } from '@sgpo/core';
 import { exitCodes } from '../cli-error.ts';
 import type { CliConfig } from '../config.ts';
 import { explain } from '../explain.ts';
@@ -14,6 +14,8 @@ export interface CheckOptions {
   readonly columns?: Readonly<Record<string, string>>;
   readonly format?: RowFormat;
   readonly scores: 'check' | 'ignore';
+  /** Path of the evaluation set whose prompts are dropped, as a run drops them. */
+  readonly heldOut?: string;
   readonly json: boolean;
 }
 
@@ -38,18 +40,25 @@ export async function runDataCheck(config: CliConfig, options: CheckOptions): Pr
 }
 
 /** What the set would give. Throws CliError for a path that is none, SgpoError when the set cannot be read. */
-export async function checkPath(config: Pick<CliConfig, 'home' | 'userFolder'>, { path, as, columns, format, scores }: Omit<CheckOptions, 'json'>): Promise<CheckResult> {
-  const source = sourceOf(path, {
-    ...(columns === undefined ? {} : { columns }), ...(format === undefined ? {} : { format }), userFolder: config.userFolder, hubToken: (process.env['HF_TOKEN'] ?? '') !== '',
-  });
+export async function checkPath(config: Pick<CliConfig, 'home' | 'userFolder'>, { path, as, columns, format, scores, heldOut }: Omit<CheckOptions, 'json'>): Promise<CheckResult> {
+  const place = { userFolder: config.userFolder, hubToken: (process.env['HF_TOKEN'] ?? '') !== '' };
+  const source = sourceOf(path, { ...(columns === undefined ? {} : { columns }), ...(format === undefined ? {} : { format }), ...place });
   // Whoever calls the command may read whatever the command may.
   const access: DatasetAccess = { roots: ['/'], field: '', environment: process.env, cacheFolder: join(config.home, 'downloads') };
   const use = as ?? await findUse(source, access);
-  const { sample: _, ...found } = await checkDataset(requestOf(source, use, scores), access);
+  const { sample: _, ...found } = await checkDataset({ ...requestOf(source, use, scores), against: heldOut === undefined ? {} : { heldOut: await promptsOf(sourceOf(heldOut, place), access) } }, access);
   return { as: use, ...found, ...(found.kept > 0 ? {} : { error: noRowLeft(found, path) }) };
 }
 
 const requestOf = (source: DatasetSource, use: CheckUse, scores: 'check' | 'ignore'): IngestRequest => ({ source, space: spaceOf[use], against: {}, heldOutOverlap: 'drop', scores });
+
+/** Ids of the prompts of an evaluation set, read as a run reads it. */
+async function promptsOf(source: DatasetSource, access: DatasetAccess): Promise<IdSet> {
+  const ids = createIdSet();
+  const ingest = await openIngest({ source, space: 'heldOut', scores: 'check' }, access);
+  for await (const { row } of ingest.rows()) ids.add(row.id);
+  return ids;
+}
 
 /** Told by the format; of conversations by the first one with several turns of the user: those are for Step 0. */
 async function findUse(source: DatasetSource, access: DatasetAccess): Promise<CheckUse> {

@@ -25,6 +25,6 @@ function formatRecipes(recipes: readonly RecipeDescription[]): string[] {
     ...formatTable([['preset', "row of the paper's tables", 'needs'], ...recipes.map(({ preset, paper, needs }) => [preset, paper, needs.join(', ')])]), '',
     'Its options (recipe.… overrides them):',
     ...formatTable([['preset', 'improver', 'targets', 'y_sft in p_train', 'y_sft in p_refine', 'chosen', 'rejected', 'rounds'], ...options]), '',
-    'Defaults of every section: sgpo recipes --json',
+    'Defaults of every section: npx sgpo recipes --json',
   ];
 }

@@ -34,7 +34,7 @@ export const buildSft: LocalStep<'build-sft'> = async ({ services, signal }, spe
         const dropReason = 'dropReason' in built ? built.dropReason : null;
         stats.add({ target, row, draft: draftAnswer, answer: targetAnswer, kept: dropReason === null });
         counter.count(dropReason);
-        if (!('dropReason' in built)) yield { ...built, id: `${row.id}-${target}` };
+        if (!('dropReason' in built)) yield built;
       }
     }
     if (rules.replay > 0) yield* replayed(counter.counts().rowsOut);
@@ -56,7 +56,7 @@ export const buildSft: LocalStep<'build-sft'> = async ({ services, signal }, spe
       const candidate = draftedRow(joinedRow);
       const dropReason = replayFault(candidate) ?? (drawn.has(candidate.row.id) ? null : 'not_replayed');
       counter.count(dropReason);
-      if (dropReason === null) yield { ...replayRow(candidate), id: `${candidate.row.id}-replay` };
+      if (dropReason === null) yield replayRow(candidate);
     }
   }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { failureOf, type TaskId } from '@sgpo/core';
+import { failureOf, type RunId, type TaskId } from '@sgpo/core';
 import type { AttemptRow, TaskResult, TaskRow } from '@sgpo/database';
 import { holdMs, renewEveryMs, type Services } from '../services.ts';
 import { buildSft } from './build-sft.ts';
@@ -31,9 +31,9 @@ function laneOf(spec: LocalTaskSpec): Lane {
   return spec.teacher.mode === 'batch' ? 'batching' : 'calling';
 }
 
-/** Runs local tasks by id, within the bounds of their lanes. Which of them wait for a place here is found again from Postgres after a crash. */
+/** Runs local tasks by id, within the bounds of their lanes, which the runs share evenly. Which of them wait for a place here is found again from Postgres after a crash. */
 export function createLocalRunner(services: Services): (taskId: TaskId, shutdown: AbortSignal) => Promise<void> {
-  const lanes = createLanes<Lane, TaskId>(laneWidths);
+  const lanes = createLanes<Lane, TaskId, RunId>(laneWidths);
   const work = async (taskId: TaskId, shutdown: AbortSignal): Promise<void> => {
     try {
       await runLocalTask(services, taskId, shutdown);
@@ -45,7 +45,7 @@ export function createLocalRunner(services: Services): (taskId: TaskId, shutdown
     const task = await services.database.tasks.get(taskId);
     // Only a ready task has a frozen spec and waits for somebody: of any other there is nothing to do.
     if (task?.state !== 'ready') return;
-    await lanes.enter(laneOf(task.spec as LocalTaskSpec), taskId, (id) => work(id, shutdown), shutdown);
+    await lanes.enter(laneOf(task.spec as LocalTaskSpec), taskId, task.runId, (id) => work(id, shutdown), shutdown);
   };
 }
 

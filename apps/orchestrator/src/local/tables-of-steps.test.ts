@@ -73,10 +73,10 @@ test('with replay every prompt is a candidate, and the share of the whole comes 
   const result = await trainingSet(0.2);
   expect(result).toMatchObject({ rowsIn: 24, rowsOut: 10, dropped: { replay_unfinished: 1, not_replayed: 9 }, stats: { replay: { wanted: 2, rows: 2 } }, output: { rows: 10 } });
   expect(result.rowsIn).toBe(result.rowsOut + lostOf(result));
-  const replayed = (await rowsOf(result.output.digest)).filter(({ id }) => (id as string).endsWith('-replay'));
+  const replayed = (await rowsOf(result.output.digest)).filter(({ completion }) => JSON.stringify(completion).includes('draft'));
   expect(replayed).toHaveLength(2);
   for (const { id, prompt, completion } of replayed) {
-    const pos = (id as string).slice(1, -'-replay'.length);
+    const pos = (id as string).slice(1);
     expect([prompt, completion]).toEqual([ask(`question ${pos}`), [{ role: 'assistant', content: `draft ${pos}` }]]);
   }
   expect((await trainingSet(0.2)).output.digest).toBe(result.output.digest);

@@ -7,7 +7,7 @@ import type { AttemptRepository, FreeWorker, PlaceableTask } from '../repositori
 import { changeRun, refuse, type RunChange } from '../run-change.ts';
 import { moveTasks } from '../transitions.ts';
 
-interface ReadyTask { readonly id: string; readonly runId: string; readonly model: string | null; readonly position: number; readonly index: number; readonly createdAt: Date }
+interface ReadyTask { readonly id: string; readonly runId: string; readonly model: string | null; readonly position: number; readonly index: number; readonly createdAt: Date; readonly preview: boolean }
 
 export function createClaims(client: Client): Pick<AttemptRepository, 'placeable' | 'claim' | 'claimLocal'> {
   return {
@@ -63,13 +63,13 @@ async function nextFence(tx: Transaction): Promise<bigint> {
 async function readyWorkerTasks(client: Client): Promise<PlaceableTask[]> {
   // Only the model of a spec is wanted: specs may be long.
   const rows = await client.$queryRaw<ReadyTask[]>`
-    SELECT task.id, task.run_id AS "runId", task.spec->>'model' AS model, step.position, task.index, run.created_at AS "createdAt"
+    SELECT task.id, task.run_id AS "runId", task.spec->>'model' AS model, step.position, task.index, run.created_at AS "createdAt", run.spec->>'preview' IS NOT NULL AS preview
     FROM task JOIN step ON step.id = task.step_id JOIN run ON run.id = task.run_id
     WHERE task.state = 'ready' AND task.location = 'worker' AND run.state = 'running' AND (task.not_before IS NULL OR task.not_before <= clock_timestamp())
     ORDER BY task.run_id, step.position, task.index`;
   return rows.map((row) => ({
     id: row.id as TaskId, runId: row.runId as RunId, model: row.model !== null && isDigest(row.model) ? row.model : null,
-    position: row.position, index: row.index, createdAt: row.createdAt,
+    position: row.position, index: row.index, createdAt: row.createdAt, preview: row.preview,
   }));
 }
 

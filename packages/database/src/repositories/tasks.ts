@@ -5,7 +5,7 @@ import { toJson, toJsonOrNull } from '../json.ts';
 import { toTaskRow } from '../mappers.ts';
 import type { ArtifactInput, TaskRepository } from '../repositories.ts';
 import { changeRun, refuse } from '../run-change.ts';
-import { findFinished, isAtWork, lockKey, waitsForEqual } from '../shared-work.ts';
+import { findFinished, keysAtWork, lockKey, waitsForEqual } from '../shared-work.ts';
 import { enqueueTask, moveTasks } from '../transitions.ts';
 
 export function createTaskRepository(client: Client): TaskRepository {
@@ -30,7 +30,7 @@ export function createTaskRepository(client: Client): TaskRepository {
       return 'ready';
     }),
 
-    isAtWork: (cacheKey) => isAtWork(client, cacheKey, null),
+    atWork: (cacheKeys) => keysAtWork(client, cacheKeys),
 
     markCached: (id, { cacheKey, from }) => changeRun(client, { task: id }, false, async (change) => {
       const source = await change.tx.task.findUnique({ where: { id: from } });

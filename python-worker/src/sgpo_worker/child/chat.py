@@ -48,6 +48,10 @@ class Conversation:
         """What training learns: the answer and its end, without the template's white space after it, which is never generated."""
         return [*self.answer_ids, self.end_id]
 
+    def learnt_ids(self, *, unfinished: bool) -> list[int]:
+        """`completion_ids`, but no end for an answer that was cut short: it would teach to stop in the middle."""
+        return self.answer_ids if unfinished else self.completion_ids
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dialogue:

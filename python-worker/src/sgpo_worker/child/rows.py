@@ -49,8 +49,10 @@ SCORES = pa.schema(
 )
 
 
-def read_rows(folder: Path, *choices: Sequence[str]) -> list[Row]:
+def read_rows(folder: Path, *choices: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
     """The rows of a table in file order, with the columns of the one of `choices` that the table has in full.
+
+    Those of `optional` are read where the table has them.
 
     Raises `TaskFailure` DATASET.UNREADABLE, or DATASET.WRONG_COLUMNS when it has none of them or more than one.
     """
@@ -75,7 +77,7 @@ def read_rows(folder: Path, *choices: Sequence[str]) -> list[Row]:
                 f"table {folder.name}/{ROWS} has columns {names}; missing: {' or '.join(str(absent) for absent in missing)}",
                 f"Give the table the columns {' or else '.join(str(list(columns)) for columns in choices)}.",
             )
-        rows: list[Row] = file.read(columns=list(fitting[0])).to_pylist()
+        rows: list[Row] = file.read(columns=[*fitting[0], *(name for name in optional if name in names)]).to_pylist()
     return rows
 
 

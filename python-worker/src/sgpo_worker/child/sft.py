@@ -38,7 +38,9 @@ def run_sft(session: Session, spec: SftSpec) -> Finished:
 def train_sft(session: Session, spec: SftSpec, micro_batch_size: int) -> Finished:
     """One try with this micro-batch, in this process."""
     session.phase("loading")
-    rows = read_rows(open_artifact(session.store, spec.dataset), ["id", "prompt", "completion"], ["id", "messages"])
+    rows = read_rows(
+        open_artifact(session.store, spec.dataset), ["id", "prompt", "completion"], ["id", "messages"], optional=["unfinished"]
+    )
     folder = open_artifact(session.store, spec.model)
     text = choose_text_side(folder, spec.chat_template)
     if text.rewritten:
@@ -65,7 +67,10 @@ def train_sft(session: Session, spec: SftSpec, micro_batch_size: int) -> Finishe
 
 
 def tokenize_sft(rows: list[Row], chat: ChatFormat, max_length: int) -> TrainingSet:
-    """{prompt, completion} or {messages} rows → `input_ids` and `labels` (-100 outside the answers). Drops "too_long"."""
+    """{prompt, completion} or {messages} rows → `input_ids` and `labels` (-100 outside the answers). Drops "too_long".
+
+    A completion marked as unfinished gets no end token.
+    """
     examples: list[Example] = []
     ids: list[str] = []
     dropped: Counter[str] = Counter()
@@ -81,7 +86,7 @@ def tokenize_sft(rows: list[Row], chat: ChatFormat, max_length: int) -> Training
 
 def _tokenize_completion(row: Row, chat: ChatFormat) -> Example:
     conversation = chat.conversation(row["prompt"], answer_text(row, "completion"))
-    completion = conversation.completion_ids
+    completion = conversation.learnt_ids(unfinished=bool(row.get("unfinished")))
     return {
         "input_ids": conversation.prompt_ids + completion,
         "labels": [_NOT_TRAINED] * len(conversation.prompt_ids) + completion,

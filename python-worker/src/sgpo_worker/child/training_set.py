@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ class TrainingSet:
 
     examples: list[Example]
     ids: list[str]
-    """The id of each example's row."""
+    """The id of each example's row: that of its prompt, which several rows may share."""
     dropped: dict[str, int]
 
     @property
@@ -38,10 +39,13 @@ class Split:
 def split_rows(data: TrainingSet, parameters: TrainingParameters) -> Split:
     """Sets aside the rows with the smallest sha256 of "<seed>:<id>": `share` of the kept ones, to the nearest, at least one.
 
+    Rows of one id stay together, so that what is measured was not half learnt: there may be a few more of them then.
     Raises `TaskFailure` DATASET.NO_ROWS_LEFT when nothing is left to train on.
     """
     kept = len(data.examples)
-    aside = 0 if parameters.validation is None else max(1, math.floor(parameters.validation.share * kept + 0.5))
+    wanted = 0 if parameters.validation is None else max(1, math.floor(parameters.validation.share * kept + 0.5))
+    measured = _smallest_hashes(data.ids, parameters.seed, wanted)
+    aside = sum(row_id in measured for row_id in data.ids)
     if kept <= aside:
         raise TaskFailure(
             "DATASET.NO_ROWS_LEFT",
@@ -49,9 +53,21 @@ def split_rows(data: TrainingSet, parameters: TrainingParameters) -> Split:
             f"of {data.rows_in} rows {kept} can be trained on, {aside} of them set aside for validation; dropped: {data.dropped}",
             f"Give more rows, or raise max_length (now {parameters.max_length}).",
         )
-    order = sorted(range(kept), key=lambda index: hashlib.sha256(f"{parameters.seed}:{data.ids[index]}".encode()).hexdigest())
-    measured = set(order[:aside])
+    rows = list(zip(data.ids, data.examples, strict=True))
     return Split(
-        training=[example for index, example in enumerate(data.examples) if index not in measured],
-        validation=[data.examples[index] for index in sorted(measured)],
+        training=[example for row_id, example in rows if row_id not in measured],
+        validation=[example for row_id, example in rows if row_id in measured],
     )
+
+
+def _smallest_hashes(ids: Sequence[str], seed: int, wanted: int) -> set[str]:
+    """The ids with the smallest hashes, as many as it takes for `wanted` rows."""
+    rows_of = Counter(ids)
+    taken: set[str] = set()
+    rows = 0
+    for row_id in sorted(rows_of, key=lambda row_id: hashlib.sha256(f"{seed}:{row_id}".encode()).hexdigest()):
+        if rows >= wanted:
+            break
+        taken.add(row_id)
+        rows += rows_of[row_id]
+    return taken

@@ -30,7 +30,11 @@ def run_preference(session: Session, spec: DpoSpec) -> Finished:
 def train_preference(session: Session, spec: DpoSpec, micro_batch_size: int) -> Finished:
     """One try with this micro-batch, in this process."""
     session.phase("loading")
-    rows = read_rows(open_artifact(session.store, spec.dataset), ["id", "prompt", "chosen", "rejected"])
+    rows = read_rows(
+        open_artifact(session.store, spec.dataset),
+        ["id", "prompt", "chosen", "rejected"],
+        optional=["chosen_unfinished", "rejected_unfinished"],
+    )
     folder = open_artifact(session.store, spec.policy)
     reference_folder = None if spec.reference is None else open_artifact(session.store, spec.reference)
     if reference_folder is not None:

@@ -949,7 +949,7 @@ export const LoraParametersSchema: GenMessage<LoraParameters> = /*@__PURE__*/
   messageDesc(file_sgpo_worker_v1_worker, 24);
 
 /**
- * The rows set aside are those with the smallest sha256 of "<seed>:<id>": the same ones whatever the order of the rows.
+ * The rows set aside are those with the smallest sha256 of "<seed>:<id>": the same ones whatever the order of the rows. Rows of one id stay together.
  *
  * @generated from message sgpo.worker.v1.ValidationParameters
  */
@@ -987,6 +987,7 @@ export const ValidationParametersSchema: GenMessage<ValidationParameters> = /*@_
  * Supervised fine-tuning.
  * Input table, one of: id string, prompt list<struct<role, content>>, completion list<struct<role, content>> (TRL's conversational
  * prompt-completion): loss on the completion only; id string, messages list<struct<role, content>>: loss on every assistant turn.
+ * A column unfinished bool beside completion marks those that were cut short: no end token is put after them.
  * Drop reasons: "too_long". Output: a Hugging Face model folder with the chat template and, in generation_config.json, every id that ends a turn.
  *
  * @generated from message sgpo.worker.v1.SftSpec
@@ -1025,7 +1026,8 @@ export const SftSpecSchema: GenMessage<SftSpec> = /*@__PURE__*/
 
 /**
  * Preference optimisation.
- * Input table: id string, prompt, chosen, rejected: list<struct<role, content>> (TRL's conversational preference format).
+ * Input table: id string, prompt, chosen, rejected: list<struct<role, content>> (TRL's conversational preference format), and where sides may
+ * have been cut short chosen_unfinished, rejected_unfinished bool: no end token is put after those that were.
  * Drop reasons: "too_long", "identical_tokens". Output: a Hugging Face model folder.
  * The metrics of step 0 (loss = ln 2 and margin 0 for "sigmoid" when policy = reference) are measured on the first batch before any update.
  *

@@ -83,17 +83,17 @@ describe.each(presetNames)('%s', (preset) => {
     const answers = new Map<string, Set<string>>();
     for (const target of both) {
       if (!want.targets.includes(target)) { expect(stepOf(preset, `teach-${target}`)).toBeUndefined(); continue; }
-      answers.set(target, new Set((await fleet.rows(output(preset, `teach-${target}`))).map((row) => String(row['text']))));
+      answers.set(target, new Set((await fleet.rows(output(preset, `teach-${target}`))).map((row) => row['text'] as string)));
     }
     const rows = await fleet.rows(output(preset, 'ingest-improver'));
-    const drafts = new Map((await fleet.rows(output(preset, 'generate-y0'))).map((row) => [row['id'], String(row['text'])]));
+    const drafts = new Map((await fleet.rows(output(preset, 'generate-y0'))).map((row) => [row['id'], row['text'] as string]));
     const trained = await fleet.rows(output(preset, 'build-sft'));
     expect(trained.length).toBeGreaterThan(0);
     for (const row of trained) {
       const { id } = row;
       const prompt = text(row['prompt']);
       expect(prompt).toContain(drafts.get(id));
-      expect(prompt.includes(`\n${String(rows.find((source) => source['id'] === id)!['response'])}\n`)).toBe(want.referenceInTraining);
+      expect(prompt.includes(`\n${rows.find((source) => source['id'] === id)!['response'] as string}\n`)).toBe(want.referenceInTraining);
       expect([...answers.values()].some((set) => set.has(text(row['completion'])))).toBe(true);
     }
     expect(reads(preset, 'train-improver', 'model')).toEqual([output(preset, 'train-sft')]);
@@ -126,8 +126,8 @@ describe.each(presetNames)('%s', (preset) => {
         for (const digest of reads(preset, `generate-yplus-r${r}`, 'requests')) {
           for (const request of await fleet.rows(digest)) {
             const source = rows.find(({ id }) => request['id'] === id)!;
-            expect(text(request['messages'])).toContain(String(sampled.find(({ id }) => request['id'] === id)!['text']));
-            expect(text(request['messages']).includes(`\n${String(source['response'])}\n`)).toBe(want.referenceInRefining);
+            expect(text(request['messages'])).toContain(sampled.find(({ id }) => request['id'] === id)!['text'] as string);
+            expect(text(request['messages']).includes(`\n${source['response'] as string}\n`)).toBe(want.referenceInRefining);
           }
         }
       }

@@ -87,7 +87,7 @@ function warningsOf({ rowsIn, rowsOut, dropped, flagged, formats, overlaps }: In
   const reasons = Object.entries(dropped).filter(([reason]) => reason !== 'over_limit').toSorted(([, a], [, b]) => b - a);
   const lost = reasons.reduce((sum, [, rows]) => sum + rows, 0);
   const [most] = reasons;
-  if (most !== undefined && lost > muchDropped * rowsIn) warnings.push(`${String(lost)} of ${String(rowsIn)} rows are dropped, most of them (${String(most[1])}) as ${most[0]}`);
+  if (most !== undefined && lost > muchDropped * rowsIn) warnings.push(`${String(lost)} of ${String(rowsIn)} rows are dropped${reasons.length === 1 || most[1] > lost / 2 ? `, most of them (${String(most[1])}) as ${most[0]}` : ''}`);
   const kinds = Object.entries(formats);
   if (kinds.length > 1) warnings.push(`The rows have several formats: ${kinds.map(([format, rows]) => `${format} (${String(rows)})`).join(', ')}`);
   if (overlaps > 0) warnings.push(`Kept rows with a prompt of the held-out set: ${String(overlaps)}`);

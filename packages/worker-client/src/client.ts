@@ -57,10 +57,10 @@ export function createWorkerClient(address: string, tls: WorkerTls | null): Work
       };
     }),
     async start(input) {
+      // Outside the try: a spec that cannot be mapped says nothing about the worker.
+      const spec = toWireSpec(input.spec);
       try {
-        await rpc.startTask({
-          taskId: input.taskId, attempt: input.attempt, fence: input.fence, leaseSeconds: input.leaseSeconds, labels: input.labels, spec: toWireSpec(input.spec),
-        }, settings);
+        await rpc.startTask({ taskId: input.taskId, attempt: input.attempt, fence: input.fence, leaseSeconds: input.leaseSeconds, labels: input.labels, spec }, settings);
         return true;
       } catch (error) {
         if (isServiceError(error) && error.code === status.RESOURCE_EXHAUSTED) return false;

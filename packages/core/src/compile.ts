@@ -51,9 +51,9 @@ function addMethod(spec: RunSpec, builder: PlanBuilder, { pi0, heldOut }: { read
   let policy = improver !== null && recipe.improver === 'shared' ? improver : pi0;
   for (let round = 1; round <= recipe.rounds; round += 1) {
     const refiner = recipe.improver === 'separate' ? improver : policy;
-    const pairs = given === null
-      ? addSampledPairs(spec, builder, { round, rows: dPol ?? '', policy, refiner: refiner ?? policy })
-      : addGivenPairs(spec, builder, { round, rows: given });
+    const rows = given ?? dPol;
+    if (rows === null) throw new TypeError('no rows to make pairs of: specs are checked before they are compiled');
+    const pairs = given === null ? addSampledPairs(spec, builder, { round, rows, policy, refiner: refiner ?? policy }) : addGivenPairs(spec, builder, { round, rows });
     policy = addPreferenceTraining(spec, builder, { round, policy, pi0, pairs });
   }
   if (heldOut !== null) addEvaluation(spec, builder, heldOut);
